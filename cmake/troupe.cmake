@@ -1,0 +1,69 @@
+# How every target of the project is built, and the three functions that the rooms are declared with.
+
+option(BUILD_TESTING "Build the tests" ON)
+set(TROUPE_SANITIZE "" CACHE STRING "Sanitizers to build with, as in -fsanitize=…")
+option(TROUPE_WERROR "Treat warnings as errors" OFF)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+# The build tree has the shape of the installed one, so that a program finds its skillsets the same way in both.
+include(GNUInstallDirs)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+set(TROUPE_SKILLSET_DIRECTORY "lib/troupe/skillsets")
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${CCACHE}")
+endif()
+
+add_library(troupe_options INTERFACE)
+target_include_directories(troupe_options INTERFACE "${PROJECT_SOURCE_DIR}")
+target_compile_options(troupe_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor)
+if(TROUPE_WERROR)
+  target_compile_options(troupe_options INTERFACE -Werror)
+endif()
+if(TROUPE_SANITIZE)
+  # CAF 0.17 calls through references made from null pointers in its own headers, hence no-sanitize=null.
+  add_compile_options(-fsanitize=${TROUPE_SANITIZE} -fno-sanitize=null -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${TROUPE_SANITIZE})
+endif()
+
+# troupe_library(concurrency SOURCES a.cpp … DEPENDS …): a static library troupe_concurrency. Headers stand beside
+# their sources and need no mention.
+function(troupe_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(troupe_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(troupe_${name} PUBLIC troupe_options Threads::Threads ${ARG_DEPENDS})
+endfunction()
+
+# troupe_test(concurrency SOURCES a.test.cpp … DEPENDS …): one GoogleTest program, each test of it known to ctest.
+function(troupe_test name)
+  if(NOT BUILD_TESTING)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name}_test ${ARG_SOURCES})
+  target_link_libraries(${name}_test PRIVATE troupe_options ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120 LABELS unit)
+endfunction()
+
+# troupe_skillset(text_embedding SOURCES … DEPENDS …): a skillset's shared object, where troupe-node looks for it.
+function(troupe_skillset name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(${name} MODULE ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE troupe_options ${ARG_DEPENDS})
+  set_target_properties(${name} PROPERTIES
+    PREFIX "" CXX_VISIBILITY_PRESET hidden
+    LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/${TROUPE_SKILLSET_DIRECTORY}"
+    INSTALL_RPATH "$ORIGIN/../openvino")
+  install(TARGETS ${name} LIBRARY DESTINATION "${TROUPE_SKILLSET_DIRECTORY}")
+endfunction()
