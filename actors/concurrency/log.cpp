@@ -1,0 +1,104 @@
+#include "actors/concurrency/log.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cmath>
+#include <iterator>
+
+namespace troupe {
+namespace {
+
+using line = fmt::memory_buffer;
+
+log_format current_format = log_format::text;
+
+/// Appends `text` between quotes with JSON's escapes; bytes that are not ASCII pass through.
+void append_quoted(line& out, std::string_view text) {
+  out.push_back('"');
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out.push_back('\\');
+      out.push_back(c);
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out.push_back(c);
+    }
+  }
+  out.push_back('"');
+}
+
+bool is_plain(std::string_view text) {
+  constexpr std::string_view special = "\"\\= ";
+  if (text.empty())
+    return false;
+  for (const char c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || special.find(c) != std::string_view::npos)
+      return false;
+  return true;
+}
+
+void append_number(line& out, double value) {
+  if (std::isfinite(value))
+    fmt::format_to(std::back_inserter(out), "{:.3f}", value);
+  else
+    out.append(std::string_view{"null"});
+}
+
+void append_value(line& out, const log_field& field) {
+  if (const auto* text = std::get_if<std::string_view>(&field.value)) {
+    if (current_format == log_format::text && is_plain(*text))
+      out.append(*text);
+    else
+      append_quoted(out, *text);
+  } else if (const auto* integer = std::get_if<std::int64_t>(&field.value)) {
+    fmt::format_to(std::back_inserter(out), "{}", *integer);
+  } else {
+    append_number(out, std::get<double>(field.value));
+  }
+}
+
+}  // namespace
+
+void start_log(log_format format, spdlog::level::level_enum level) {
+  current_format = format;
+  auto logger = spdlog::stderr_color_mt("troupe");
+  logger->set_level(level);
+  logger->flush_on(spdlog::level::trace);
+  logger->set_pattern(format == log_format::json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})"
+                                                 : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
+  spdlog::set_default_logger(std::move(logger));
+}
+
+bool logs(spdlog::level::level_enum level) noexcept {
+  return spdlog::default_logger_raw()->should_log(level);
+}
+
+void log_event(spdlog::level::level_enum level, std::string_view event, std::initializer_list<log_field> fields) {
+  if (!logs(level))
+    return;
+  line out;
+  if (current_format == log_format::json) {
+    out.append(std::string_view{"\"event\":"});
+    append_quoted(out, event);
+  } else {
+    out.append(event);
+  }
+  for (const auto& field : fields) {
+    if (current_format == log_format::json) {
+      out.push_back(',');
+      append_quoted(out, field.name);
+      out.push_back(':');
+    } else {
+      out.push_back(' ');
+      out.append(field.name);
+      out.push_back('=');
+    }
+    append_value(out, field);
+  }
+  spdlog::default_logger_raw()->log(level, std::string_view{out.data(), out.size()});
+}
+
+}  // namespace troupe
