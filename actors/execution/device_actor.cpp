@@ -1,0 +1,81 @@
+#include "actors/execution/device_actor.hpp"
+
+#include "actors/concurrency/log.hpp"
+#include "actors/execution/executor_pool.hpp"
+#include "actors/supervision/supervisor.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+
+namespace troupe {
+namespace {
+
+using idle_atom = caf::atom_constant<caf::atom("poolIdle")>;
+
+struct device_state {
+  static constexpr const char* name = "device";
+
+  std::shared_ptr<executor_pool> pool;
+  caf::error exit_reason;
+};
+
+caf::behavior device_actor(caf::stateful_actor<device_state>* self, device what, std::shared_ptr<device_table> table) {
+  self->set_exit_handler([self, table, name = what.name](const caf::exit_msg& exit) {
+    if (self->state.exit_reason)
+      return;
+    self->state.exit_reason = exit.reason;
+    table->erase(name);
+    // The actor is held until the pool has told it, so that it can't be missed.
+    auto done = [me = caf::actor_cast<caf::actor>(self)] { caf::anon_send(me, idle_atom::value); };
+    if (self->state.pool)
+      self->state.pool->close(std::move(done));
+    else
+      done();
+  });
+  return {
+      [self, table, what](start_atom) {
+        self->state.pool = std::make_shared<executor_pool>(what.name, what.slots);
+        table->insert(what.name, self->state.pool);
+        log_event(spdlog::level::info, "device ready", {{"device", what.name}, {"slots", what.slots}});
+      },
+      [self](idle_atom) {
+        self->state.pool.reset();
+        self->quit(self->state.exit_reason);
+      },
+  };
+}
+
+}  // namespace
+
+std::shared_ptr<executor_pool> device_table::find(const std::string& device) const {
+  const std::lock_guard lock{mutex_};
+  const auto i = pools_.find(device);
+  return i == pools_.end() ? nullptr : i->second;
+}
+
+std::vector<std::string> device_table::names() const {
+  const std::lock_guard lock{mutex_};
+  std::vector<std::string> result;
+  for (const auto& [name, pool] : pools_)
+    result.push_back(name);
+  return result;
+}
+
+void device_table::insert(const std::string& device, std::shared_ptr<executor_pool> pool) {
+  const std::lock_guard lock{mutex_};
+  pools_.insert_or_assign(device, std::move(pool));
+}
+
+void device_table::erase(const std::string& device) {
+  const std::lock_guard lock{mutex_};
+  pools_.erase(device);
+}
+
+caf::actor spawn_device(caf::actor_system& system, device what, std::shared_ptr<device_table> table) {
+  return system.spawn(device_actor, std::move(what), std::move(table));
+}
+
+}  // namespace troupe

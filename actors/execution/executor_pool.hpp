@@ -1,0 +1,78 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace troupe {
+
+/// Work for an executor pool. A job is in the pool's queue at most once, so that the queue is bounded by the number of
+/// jobs that exist: one for each instance, and one for each load under way.
+class pool_job {
+ public:
+  virtual ~pool_job() = default;
+
+  /// Does the work; may block. An exception that escapes ends the process, so none may.
+  virtual void run() noexcept = 0;
+
+ private:
+  friend class executor_pool;
+  bool queued_ = false;  // guarded by the pool's mutex
+};
+
+/// A job that calls `work` once.
+std::shared_ptr<pool_job> make_job(std::function<void()> work);
+
+/// The threads of one device, one for each slot, and the only place where blocking or model work runs: a slot is taken
+/// from the moment its job begins until it has really ended. Jobs run in the order they came. Thread-safe.
+class executor_pool {
+ public:
+  struct statistics {
+    std::size_t slots;      ///< threads
+    std::size_t busy;       ///< running a job right now
+    std::size_t queued;     ///< waiting for a slot
+    std::uint64_t finished; ///< jobs since the pool began
+  };
+
+  /// Starts `slots` threads, at least 1, named after `name` (at most 12 characters of it show).
+  executor_pool(std::string name, std::size_t slots);
+
+  /// Closes the pool and waits for what runs.
+  ~executor_pool();
+
+  executor_pool(const executor_pool&) = delete;
+  executor_pool& operator=(const executor_pool&) = delete;
+
+  /// Queues `job`, which stays alive until it has run. True when it is now in the queue, also when it was there
+  /// already; false when the pool is closed. A running job may be queued again.
+  bool submit(std::shared_ptr<pool_job> job);
+
+  /// Accepts no more jobs; those queued still run. `on_idle` is called once when all has ended, from a pool thread or
+  /// from the caller. Only the first call counts.
+  void close(std::function<void()> on_idle = {});
+
+  const std::string& name() const noexcept { return name_; }
+  statistics stats() const;
+
+ private:
+  void work(std::size_t slot);
+
+  const std::string name_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::shared_ptr<pool_job>> queue_;
+  std::function<void()> on_idle_;
+  std::size_t busy_ = 0;
+  std::size_t working_ = 0;  // threads that have not ended
+  std::uint64_t finished_ = 0;
+  bool closed_ = false;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace troupe

@@ -1,0 +1,109 @@
+#include "actors/execution/executor_pool.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <latch>
+#include <semaphore>
+
+namespace troupe {
+namespace {
+
+TEST(executor_pool, runs_as_many_jobs_at_once_as_it_has_slots) {
+  executor_pool pool{"CPU", 2};
+  std::latch both{2};
+  std::latch done{2};
+  for (int i = 0; i != 2; ++i)
+    EXPECT_TRUE(pool.submit(make_job([&] {
+      both.arrive_and_wait();
+      done.count_down();
+    })));
+  done.wait();
+}
+
+TEST(executor_pool, a_slot_is_busy_until_its_work_has_ended) {
+  executor_pool pool{"CPU", 1};
+  std::binary_semaphore go{0}, running{0};
+  std::latch second{1};
+  EXPECT_TRUE(pool.submit(make_job([&] {
+    running.release();
+    go.acquire();
+  })));
+  EXPECT_TRUE(pool.submit(make_job([&] { second.count_down(); })));
+  running.acquire();
+  const auto stats = pool.stats();
+  EXPECT_EQ(stats.slots, 1u);
+  EXPECT_EQ(stats.busy, 1u);
+  EXPECT_EQ(stats.queued, 1u);
+  EXPECT_FALSE(second.try_wait());
+  go.release();
+  second.wait();
+}
+
+TEST(executor_pool, queues_a_job_once_and_again_while_it_runs) {
+  struct counting final : pool_job {
+    void run() noexcept override {
+      ++runs;
+      entered.release();
+      go.acquire();
+    }
+    std::atomic<int> runs = 0;
+    std::counting_semaphore<> entered{0}, go{0};
+  };
+  const auto job = std::make_shared<counting>();
+  {
+    executor_pool pool{"CPU", 1};
+    EXPECT_TRUE(pool.submit(job));
+    job->entered.acquire();
+    EXPECT_TRUE(pool.submit(job));
+    EXPECT_TRUE(pool.submit(job));
+    EXPECT_EQ(pool.stats().queued, 1u);
+    job->go.release(2);
+  }
+  EXPECT_EQ(job->runs, 2);
+}
+
+TEST(executor_pool, closing_runs_what_is_queued_and_refuses_the_rest) {
+  executor_pool pool{"CPU", 1};
+  std::atomic<int> ran = 0;
+  std::binary_semaphore go{0}, idle{0};
+  EXPECT_TRUE(pool.submit(make_job([&] { go.acquire(); })));
+  EXPECT_TRUE(pool.submit(make_job([&] { ++ran; })));
+  pool.close([&] { idle.release(); });
+  EXPECT_FALSE(pool.submit(make_job([&] { ++ran; })));
+  EXPECT_FALSE(idle.try_acquire());
+  go.release();
+  idle.acquire();
+  EXPECT_EQ(ran, 1);
+  EXPECT_EQ(pool.stats().finished, 2u);
+}
+
+TEST(executor_pool, lets_go_of_a_job_before_its_slot_is_free) {
+  executor_pool pool{"CPU", 1};
+  auto held = std::make_shared<int>(1);
+  std::latch next{1};
+  EXPECT_TRUE(pool.submit(make_job([copy = held] { EXPECT_EQ(*copy, 1); })));
+  EXPECT_TRUE(pool.submit(make_job([&] {
+    EXPECT_EQ(held.use_count(), 1);
+    next.count_down();
+  })));
+  next.wait();
+}
+
+TEST(executor_pool, stress_every_accepted_job_runs_exactly_once) {
+  std::atomic<int> accepted = 0, ran = 0;
+  for (int round = 0; round != 50; ++round) {
+    executor_pool pool{"CPU", 3};
+    std::vector<std::jthread> threads;
+    for (int t = 0; t != 3; ++t)
+      threads.emplace_back([&] {
+        for (int i = 0; i != 200; ++i)
+          accepted += pool.submit(make_job([&] { ++ran; })) ? 1 : 0;
+      });
+    threads.emplace_back([&] { pool.close(); });
+  }
+  EXPECT_EQ(accepted, ran);
+}
+
+}  // namespace
+}  // namespace troupe
