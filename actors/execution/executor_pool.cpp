@@ -44,6 +44,7 @@ bool executor_pool::submit(std::shared_ptr<pool_job> job) {
     if (std::exchange(job->queued_, true))
       return true;
     queue_.push_back(std::move(job));
+    waiting_ = queue_.size();
   }
   wake_.notify_one();
   return true;
@@ -78,6 +79,7 @@ void executor_pool::work(std::size_t slot) {
       break;
     auto job = std::move(queue_.front());
     queue_.pop_front();
+    waiting_ = queue_.size();
     job->queued_ = false;
     ++busy_;
     lock.unlock();

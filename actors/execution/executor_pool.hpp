@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -34,10 +35,10 @@ std::shared_ptr<pool_job> make_job(std::function<void()> work);
 class executor_pool {
  public:
   struct statistics {
-    std::size_t slots;      ///< threads
-    std::size_t busy;       ///< running a job right now
-    std::size_t queued;     ///< waiting for a slot
-    std::uint64_t finished; ///< jobs since the pool began
+    std::size_t slots;       ///< threads
+    std::size_t busy;        ///< running a job right now
+    std::size_t queued;      ///< waiting for a slot
+    std::uint64_t finished;  ///< jobs since the pool began
   };
 
   /// Starts `slots` threads, at least 1, named after `name` (at most 12 characters of it show).
@@ -57,6 +58,9 @@ class executor_pool {
   /// from the caller. Only the first call counts.
   void close(std::function<void()> on_idle = {});
 
+  /// True while a job waits for a slot: whoever could go on for long should queue itself again instead.
+  bool contended() const noexcept { return waiting_.load(std::memory_order_relaxed) > 0; }
+
   const std::string& name() const noexcept { return name_; }
   statistics stats() const;
 
@@ -67,6 +71,7 @@ class executor_pool {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::shared_ptr<pool_job>> queue_;
+  std::atomic<std::size_t> waiting_ = 0;  // what queue_ holds, for contended()
   std::function<void()> on_idle_;
   std::size_t busy_ = 0;
   std::size_t working_ = 0;  // threads that have not ended

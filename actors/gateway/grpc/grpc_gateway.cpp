@@ -1,0 +1,190 @@
+#include "actors/gateway/grpc/grpc_gateway.hpp"
+
+#include "actors/concurrency/log.hpp"
+#include "actors/gateway/grpc/inference_service.hpp"
+#include "actors/serving/router.hpp"
+#include "actors/serving/served_model.hpp"
+#include "actors/supervision/supervisor.hpp"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <caf/actor_cast.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include <mutex>
+#include <optional>
+
+namespace troupe {
+namespace {
+
+using changed_atom = caf::atom_constant<caf::atom("changed")>;
+using empty_atom = caf::atom_constant<caf::atom("empty")>;
+using drain_atom = caf::atom_constant<caf::atom("drainEnd")>;
+using grace_atom = caf::atom_constant<caf::atom("graceEnd")>;
+
+/// For streams such as health watches, which end only when they are cut off.
+constexpr auto stream_cutoff = std::chrono::milliseconds{50};
+
+struct gateway_state {
+  static constexpr const char* name = "grpc";
+
+  ~gateway_state() {
+    if (subscription)
+      context->routes->unsubscribe(*subscription);
+  }
+
+  grpc_settings settings;
+  std::shared_ptr<call_context> context = std::make_shared<call_context>();
+  std::unique_ptr<inference_service> service;
+  std::unique_ptr<grpc::Server> server;
+  std::optional<std::size_t> subscription;
+  std::optional<caf::error> exit_reason;
+  std::optional<std::stop_callback<std::function<void()>>> on_skip;
+  bool cut = false;
+};
+
+using gateway_self = caf::stateful_actor<gateway_state>;
+
+/// Plugs health and reflection into every server built afterwards; gRPC offers it for the whole process only.
+void enable_plugins() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+}
+
+/// Binds and starts the server; the address it really has, or why there is none.
+expected<std::string> listen(gateway_state& state) {
+  enable_plugins();
+  const auto& address = state.settings.listen;
+  const auto colon = address.rfind(':');
+  state.service = std::make_unique<inference_service>(state.context);
+  grpc::ServerBuilder builder;
+  int port = 0;
+  // Without this two nodes could share a port and each get a part of the requests.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetMaxReceiveMessageSize(state.settings.max_message_bytes);
+  // The only synchronous service is reflection: one thread waits for it, and more only while it is used.
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(state.service.get());
+  if (colon != std::string::npos)
+    state.server = builder.BuildAndStart();
+  if (!state.server || port == 0)
+    return make_error(status_code::unavailable, "cannot listen on '" + address + "'",
+                      "check that it is host:port and that no other program uses the port");
+  return address.substr(0, colon + 1) + std::to_string(port);
+}
+
+/// Tells the health service what the router says.
+void update_health(gateway_state& state) {
+  auto* health = state.server ? state.server->GetHealthCheckService() : nullptr;
+  if (!health || state.exit_reason)
+    return;
+  const bool ready = state.context->routes->settled();
+  health->SetServingStatus("", ready);
+  health->SetServingStatus(inference::GRPCInferenceService::service_full_name(), ready);
+  for (const auto& model : state.context->routes->all())
+    health->SetServingStatus(model->name(), model->ready());
+}
+
+expected<std::string> start(gateway_self* self) {
+  auto& state = self->state;
+  auto address = listen(state);
+  if (!address)
+    return address;
+  state.subscription = state.context->routes->subscribe([me = caf::actor_cast<caf::actor_addr>(self)] {
+    if (const auto gateway = caf::actor_cast<caf::actor>(me))
+      caf::anon_send(gateway, changed_atom::value);
+  });
+  update_health(state);
+  log_event(spdlog::level::info, "listening", {{"gateway", "grpc"}, {"address", *address}});
+  return address;
+}
+
+/// Cuts off what is left and ends the actor.
+void close(gateway_self* self) {
+  auto& state = self->state;
+  state.on_skip.reset();
+  state.server->Shutdown(std::chrono::system_clock::now() + stream_cutoff);
+  state.server.reset();
+  log_event(spdlog::level::info, "closed", {{"gateway", "grpc"}});
+  self->quit(*state.exit_reason);
+}
+
+/// Ends the drain: what is queued is answered now, and what runs is told.
+void cut_off(gateway_self* self) {
+  auto& state = self->state;
+  if (std::exchange(state.cut, true))
+    return;
+  const auto why = make_error(status_code::unavailable, "the node is shutting down", "try another node");
+  log_event(spdlog::level::warn, "drain ended", {{"gateway", "grpc"}, {"cancelled", state.context->calls.count()}});
+  state.context->scope.cancel(why);
+  for (const auto& model : state.context->routes->all())
+    model->withdraw_cancelled();
+  self->delayed_send(self, state.settings.grace, grace_atom::value);
+}
+
+void on_exit(gateway_self* self, const caf::error& reason, const cancel_token& skip_drain) {
+  auto& state = self->state;
+  if (state.exit_reason)
+    return;
+  state.exit_reason = reason;
+  if (!state.server) {
+    self->quit(reason);
+    return;
+  }
+  state.server->GetHealthCheckService()->Shutdown();
+  const auto me = caf::actor_cast<caf::actor>(self);
+  state.context->calls.close([me] { caf::anon_send(me, empty_atom::value); });
+  log_event(spdlog::level::info, "draining", {{"gateway", "grpc"}, {"calls", state.context->calls.count()}});
+  self->delayed_send(self, state.settings.drain, drain_atom::value);
+  state.on_skip.emplace(skip_drain.stop(), [me] { caf::anon_send(me, drain_atom::value); });
+}
+
+caf::behavior grpc_gateway(gateway_self* self, grpc_settings settings, std::shared_ptr<router> routes,
+                           cancel_token skip_drain, std::function<void(std::string)> on_listening) {
+  self->state.settings = std::move(settings);
+  self->state.context->routes = std::move(routes);
+  self->set_exit_handler([self, skip_drain](const caf::exit_msg& exit) { on_exit(self, exit.reason, skip_drain); });
+  return {
+      [self, on_listening](start_atom) -> caf::result<void> {
+        const auto address = start(self);
+        if (!address)
+          return to_caf(address.error());
+        on_listening(*address);
+        return caf::unit;
+      },
+      [self](changed_atom) { update_health(self->state); },
+      [self](drain_atom) {
+        if (self->state.server)
+          cut_off(self);
+      },
+      // Every call is done: on its own, or because it was cut off; after the grace the rest is cut off all the same.
+      [self](empty_atom) {
+        if (self->state.server)
+          close(self);
+      },
+      [self](grace_atom) {
+        if (self->state.server)
+          close(self);
+      },
+  };
+}
+
+}  // namespace
+
+caf::actor spawn_grpc_gateway(caf::actor_system& system, grpc_settings settings, std::shared_ptr<router> routes,
+                              cancel_token skip_drain, std::function<void(std::string)> on_listening) {
+  return system.spawn<caf::detached>(grpc_gateway, std::move(settings), std::move(routes), std::move(skip_drain),
+                                     std::move(on_listening));
+}
+
+}  // namespace troupe

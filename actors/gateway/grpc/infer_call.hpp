@@ -1,0 +1,59 @@
+#pragma once
+
+#include "actors/concurrency/gate.hpp"
+#include "actors/serving/inference_call.hpp"
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <atomic>
+#include <memory>
+
+namespace inference {
+class ModelInferRequest;
+class ModelInferResponse;
+}  // namespace inference
+
+namespace troupe {
+
+class router;
+class served_model;
+
+/// What the calls of one gateway share.
+struct call_context {
+  std::shared_ptr<router> routes;
+  gate calls;          ///< every ModelInfer call that is not done
+  cancel_scope scope;  ///< around all of them
+};
+
+/// One ModelInfer call: from gRPC's thread into the model's queue, and from whichever thread answers back to gRPC.
+/// It keeps itself alive until gRPC is done with it.
+class infer_call final : public inference_call, public grpc::ServerUnaryReactor {
+ public:
+  /// Takes a call on: routes, decodes, validates and submits it, or answers it at once with what is wrong.
+  static grpc::ServerUnaryReactor* begin(const std::shared_ptr<call_context>& context,
+                                         grpc::CallbackServerContext& call, const inference::ModelInferRequest& request,
+                                         inference::ModelInferResponse& response);
+
+  infer_call(std::shared_ptr<call_context> context, grpc::CallbackServerContext& call,
+             const inference::ModelInferRequest& request, inference::ModelInferResponse& response);
+
+  void respond(expected<inference_response> answer) override;
+
+ private:
+  void OnCancel() override;
+  void OnDone() override;
+
+  expected<void> submit(std::shared_ptr<infer_call> self, const std::shared_ptr<const void>& owner);
+  void log(const error* failure) const;
+
+  const std::shared_ptr<call_context> context_;
+  const inference::ModelInferRequest& request_;
+  inference::ModelInferResponse& response_;
+  const steady_clock::time_point began_;
+  std::shared_ptr<served_model> model_;
+  std::shared_ptr<infer_call> self_;
+  std::atomic<bool> answered_ = false;
+};
+
+}  // namespace troupe

@@ -1,0 +1,16 @@
+#pragma once
+
+namespace troupe {
+
+class inference_call;
+class instance_runner;
+class router;
+class served_model;
+class settings_reader;
+class skillset_catalog;
+struct model_context;
+struct model_folder;
+struct model_limits;
+struct node_parts;
+
+}  // namespace troupe

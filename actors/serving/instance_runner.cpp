@@ -1,0 +1,99 @@
+#include "actors/serving/instance_runner.hpp"
+
+#include <exception>
+
+namespace troupe {
+
+expected<inference_response> run_contained(instance& worker, const inference_request& request,
+                                           const cancel_token& token) noexcept {
+  try {
+    return worker.run(request, token);
+  } catch (const std::exception& e) {
+    return make_error(status_code::internal, std::string{"the skillset failed: "} + e.what());
+  } catch (...) {
+    return make_error(status_code::internal, "the skillset threw something that is no exception");
+  }
+}
+
+instance_runner::instance_runner(std::unique_ptr<instance> worker, std::shared_ptr<served_model> model,
+                                 std::shared_ptr<executor_pool> pool)
+    : worker_(std::move(worker)), model_(std::move(model)), pool_(std::move(pool)) {}
+
+void instance_runner::stop(error reason, std::function<void()> on_stopped) {
+  std::shared_ptr<inference_call> running;
+  {
+    const std::lock_guard lock{mutex_};
+    on_stopped_ = std::move(on_stopped);
+    stop_reason_ = reason;
+    stopping_ = true;
+    running = current_;
+  }
+  if (running)
+    running->scope().cancel(std::move(reason));
+  // Whoever takes the runner out of the queue ends it: here when it sleeps, in run() otherwise.
+  if (model_->calls().unpark(*this))
+    finish();
+}
+
+void instance_runner::wake() {
+  if (!pool_->submit(shared_from_this()) && stopping_)
+    finish();
+}
+
+void instance_runner::run() noexcept {
+  auto& calls = model_->calls();
+  for (;;) {
+    if (stopping_) {
+      calls.pass_on();
+      finish();
+      return;
+    }
+    auto call = calls.receive_or_park(*this);
+    if (!call) {
+      // Parked, so this thread owns nothing any more, unless a stop came in between and found nobody parked yet.
+      if (stopping_ && calls.unpark(*this))
+        finish();
+      return;
+    }
+    {
+      const std::lock_guard lock{mutex_};
+      current_ = *call;
+    }
+    execute(**call);
+    {
+      const std::lock_guard lock{mutex_};
+      current_.reset();
+    }
+    call->reset();
+    if (pool_->contended() && !stopping_) {
+      wake();
+      return;
+    }
+  }
+}
+
+void instance_runner::execute(inference_call& call) {
+  const auto token = call.token();
+  if (stopping_) {
+    const std::lock_guard lock{mutex_};
+    call.respond(stop_reason_);
+  } else if (token.cancelled()) {
+    model_->counts().withdrawn.fetch_add(1, std::memory_order_relaxed);
+    call.respond(token.reason());
+  } else {
+    model_->counts().executed.fetch_add(1, std::memory_order_relaxed);
+    call.respond(run_contained(*worker_, call.input, token));
+  }
+}
+
+void instance_runner::finish() {
+  std::function<void()> on_stopped;
+  {
+    const std::lock_guard lock{mutex_};
+    on_stopped = std::exchange(on_stopped_, nullptr);
+  }
+  if (on_stopped)
+    on_stopped();
+}
+
+}  // namespace troupe

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "actors/concurrency/mailbox_stream.hpp"
+#include "actors/execution/executor_pool.hpp"
+#include "actors/serving/inference_call.hpp"
+#include "actors/serving/served_model.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+namespace troupe {
+
+/// The working half of an instance: takes calls from its model's queue, one after another, and runs them on the
+/// device's pool. It holds a slot only while there are calls; when the queue is empty it parks there, and the next
+/// call sends it back to the pool. With other work waiting for a slot it goes to the end of the pool's queue after each
+/// call. Made as a shared_ptr.
+class instance_runner final : public pool_job,
+                              public stream_waiter,
+                              public std::enable_shared_from_this<instance_runner> {
+ public:
+  instance_runner(std::unique_ptr<instance> worker, std::shared_ptr<served_model> model,
+                  std::shared_ptr<executor_pool> pool);
+
+  /// Begins to take calls.
+  void start() { wake(); }
+
+  /// Takes no more calls, cancels the one that runs with `reason`, and calls `on_stopped` once that has really ended.
+  /// To be called once, after `start()`.
+  void stop(error reason, std::function<void()> on_stopped);
+
+  void wake() override;
+  void run() noexcept override;
+
+ private:
+  void execute(inference_call& call);
+  void finish();
+
+  const std::unique_ptr<instance> worker_;
+  const std::shared_ptr<served_model> model_;
+  const std::shared_ptr<executor_pool> pool_;
+  std::atomic<bool> stopping_ = false;
+  std::mutex mutex_;
+  std::shared_ptr<inference_call> current_;  // guarded by mutex_, as are the next two
+  error stop_reason_;
+  std::function<void()> on_stopped_;
+};
+
+/// Runs a request on an instance and turns whatever it throws into an INTERNAL error.
+expected<inference_response> run_contained(instance& worker, const inference_request& request,
+                                           const cancel_token& token) noexcept;
+
+}  // namespace troupe

@@ -1,0 +1,207 @@
+#include "actors/serving/model_actor.hpp"
+
+#include "actors/concurrency/log.hpp"
+#include "actors/execution/device_actor.hpp"
+#include "actors/execution/executor_pool.hpp"
+#include "actors/serving/instance_actor.hpp"
+#include "actors/serving/router.hpp"
+#include "actors/serving/served_model.hpp"
+#include "actors/supervision/supervisor.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include <optional>
+
+namespace troupe {
+
+/// What a pool thread hands back to the actor: the model in memory, or why it isn't.
+struct load_result {
+  std::shared_ptr<loaded_model> loaded;
+  std::optional<error> failure;
+};
+
+}  // namespace troupe
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::load_result)
+
+namespace troupe {
+namespace {
+
+/// Restarts of a model's instances within a minute that end in UNAVAILABLE.
+constexpr std::size_t instance_intensity = 3;
+constexpr auto instance_period = std::chrono::minutes{1};
+
+struct model_actor_state {
+  static constexpr const char* name = "model";
+
+  std::shared_ptr<served_model> model;
+  model_context context;
+  cancel_scope scope;  // of loading
+  steady_clock::time_point began;
+  std::shared_ptr<loaded_model> loaded;
+  caf::actor instances;  // their supervisor
+  bool loading = false;
+  std::optional<caf::error> exit_reason;
+};
+
+using model_self = caf::stateful_actor<model_actor_state>;
+
+load_result load(const model_folder& folder, const cancel_token& token) noexcept {
+  try {
+    if (const auto verified = verify_files(folder, token); !verified)
+      return {nullptr, verified.error()};
+    auto loaded = folder.skills->load(settings_of(folder), token);
+    if (!loaded)
+      return {nullptr, loaded.error()};
+    return {std::shared_ptr<loaded_model>{*std::move(loaded)}, std::nullopt};
+  } catch (const std::exception& e) {
+    return {nullptr, make_error(status_code::internal, std::string{"loading failed: "} + e.what())};
+  } catch (...) {
+    return {nullptr, make_error(status_code::internal, "loading threw something that is no exception")};
+  }
+}
+
+void fail(model_self* self, const error& why) {
+  auto& state = self->state;
+  const auto& folder = state.model->folder();
+  log_event(spdlog::level::err, "model unavailable",
+            {{"model", folder.name}, {"code", to_string(why.code)}, {"reason", why.message()}});
+  state.model->set_unavailable(why);
+  if (folder.on_failure == failure_policy::fatal)
+    state.context.on_fatal(make_error(why.code, "model '" + folder.name + "': " + why.cause, why.remedy));
+}
+
+void begin_load(model_self* self) {
+  auto& state = self->state;
+  const auto& folder = state.model->folder();
+  state.began = steady_clock::now();
+  const auto pool = state.context.devices->find(folder.device);
+  if (!pool) {
+    std::string names;
+    for (const auto& name : state.context.devices->names())
+      names += (names.empty() ? "" : ", ") + name;
+    fail(self, make_error(status_code::unavailable, "there is no device '" + folder.device + "'",
+                          "this machine has: " + names));
+    return;
+  }
+  state.loading = pool->submit(make_job([folder, me = caf::actor_cast<caf::actor>(self), token = state.scope.token()] {
+    caf::anon_send(me, load(folder, token));
+  }));
+  if (!state.loading)
+    fail(self, make_error(status_code::unavailable, "device '" + folder.device + "' has been stopped"));
+}
+
+void begin_instances(model_self* self) {
+  auto& state = self->state;
+  const auto& folder = state.model->folder();
+  const auto pool = state.context.devices->find(folder.device);
+  if (!pool) {
+    fail(self, make_error(status_code::unavailable, "device '" + folder.device + "' has been stopped"));
+    return;
+  }
+  std::vector<child_spec> specs;
+  for (std::int64_t i = 0; i != folder.instances; ++i)
+    specs.push_back({folder.name + "/" + std::to_string(i),
+                     [loaded = state.loaded, model = state.model, pool](caf::actor_system& system) {
+                       return spawn_instance(system, loaded, model, pool);
+                     },
+                     restart_type::permanent, std::chrono::milliseconds::max()});
+  state.instances = spawn_supervisor(self->system(),
+                                     {folder.name, restart_strategy::one_for_one, instance_intensity, instance_period},
+                                     std::move(specs));
+  self->monitor(state.instances);
+  self->request(state.instances, caf::infinite, start_atom::value)
+      .then(
+          [self] {
+            auto& model = *self->state.model;
+            if (self->state.exit_reason)
+              return;
+            model.set_ready(self->state.loaded->describe());
+            const std::chrono::duration<double, std::milli> took = steady_clock::now() - self->state.began;
+            log_event(spdlog::level::info, "model ready",
+                      {{"model", model.name()},
+                       {"version", model.version()},
+                       {"device", model.folder().device},
+                       {"instances", model.folder().instances},
+                       {"ms", took.count()}});
+          },
+          [](const caf::error&) { /* the supervisor ends with this error: see the down handler */ });
+}
+
+/// Ends the actor for the reason it was given, once nothing of the model runs any more.
+void finish(model_self* self) {
+  auto& state = self->state;
+  const auto& counts = state.model->counts();
+  log_event(spdlog::level::info, "model stopped",
+            {{"model", state.model->name()},
+             {"admitted", counts.admitted.load()},
+             {"executed", counts.executed.load()},
+             {"refused", counts.refused.load()},
+             {"withdrawn", counts.withdrawn.load()}});
+  state.loaded.reset();
+  self->quit(*state.exit_reason);
+}
+
+void on_exit(model_self* self, const caf::error& reason) {
+  auto& state = self->state;
+  if (state.exit_reason)
+    return;
+  state.exit_reason = reason;
+  const auto stopping = make_error(status_code::unavailable, "the model is being stopped", "try another node");
+  state.scope.cancel(stopping);
+  if (state.model)
+    state.model->set_unavailable(stopping);
+  if (state.instances)
+    self->send_exit(state.instances, caf::exit_reason::user_shutdown);
+  else if (!state.loading)
+    state.model ? finish(self) : self->quit(reason);
+}
+
+caf::behavior model_actor(model_self* self, model_folder folder, model_context context) {
+  self->state.context = context;
+  self->set_exit_handler([self](const caf::exit_msg& exit) { on_exit(self, exit.reason); });
+  self->set_down_handler([self](const caf::down_msg& down) {
+    self->state.instances = nullptr;
+    if (self->state.exit_reason)
+      finish(self);
+    else
+      fail(self, from_caf(down.reason));
+  });
+  return {
+      [self, folder](start_atom) {
+        auto& state = self->state;
+        state.model = std::make_shared<served_model>(folder, [routes = std::weak_ptr{state.context.routes}] {
+          if (const auto r = routes.lock())
+            r->notify();
+        });
+        state.context.routes->insert(state.model);
+        begin_load(self);
+      },
+      [self](const load_result& result) {
+        auto& state = self->state;
+        state.loading = false;
+        if (state.exit_reason) {
+          finish(self);
+        } else if (result.failure) {
+          fail(self, *result.failure);
+        } else {
+          state.loaded = result.loaded;
+          begin_instances(self);
+        }
+      },
+  };
+}
+
+}  // namespace
+
+caf::actor spawn_model(caf::actor_system& system, model_folder folder, model_context context) {
+  return system.spawn(model_actor, std::move(folder), std::move(context));
+}
+
+}  // namespace troupe

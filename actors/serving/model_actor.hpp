@@ -1,0 +1,30 @@
+#pragma once
+
+#include "actors/concurrency/error.hpp"
+#include "actors/serving/model_folder.hpp"
+
+#include <caf/actor.hpp>
+#include <caf/fwd.hpp>
+
+#include <functional>
+#include <memory>
+
+namespace troupe {
+
+class device_table;
+class router;
+
+/// What the actors of a node's models share.
+struct model_context {
+  std::shared_ptr<device_table> devices;
+  std::shared_ptr<router> routes;
+  std::function<void(error)> on_fatal;  ///< a model that the node can't be without can't be served; thread-safe
+};
+
+/// Spawns the owner of one model. Once started it enters the model in the router as LOADING, checks and loads its
+/// files on the device's pool, and supervises its instances; the model is READY when every one of them has answered
+/// its warm-up request. When it can't be, or its instances keep failing, the model is UNAVAILABLE with the reason, and
+/// if its folder says so the node is told that it must end.
+caf::actor spawn_model(caf::actor_system& system, model_folder folder, model_context context);
+
+}  // namespace troupe

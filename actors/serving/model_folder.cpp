@@ -1,0 +1,152 @@
+#include "actors/serving/model_folder.hpp"
+
+#include "actors/serving/file_hash.hpp"
+#include "actors/serving/settings_reader.hpp"
+#include "actors/serving/skillset_catalog.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace troupe {
+namespace {
+
+constexpr std::int64_t most_instances = 1024;
+constexpr std::int64_t most_items = 1 << 20;
+constexpr std::int64_t most_queued = 1 << 20;
+
+bool is_sha256(const std::string& text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+/// `[files]`: role = { path = "…", sha256 = "…" }, the path inside the model's folder.
+void read_files(settings_reader& reader, model_folder& folder) {
+  auto files = reader.table("files");
+  for (const auto& role : files.keys()) {
+    auto entry = files.table(role);
+    const auto path = entry.text("path").value_or("");
+    const auto sha256 = entry.text("sha256").value_or("");
+    const std::filesystem::path relative = std::filesystem::path{path}.lexically_normal();
+    if (path.empty() || relative.is_absolute() || *relative.begin() == "..")
+      files.reject(role, "needs a path inside the model's folder", "write path = \"file\"");
+    else if (!is_sha256(sha256))
+      files.reject(role, "needs the file's hash", "write sha256 = \"…\" with 64 lower-case hexadecimal digits");
+    folder.files[role] = {folder.path / relative, sha256};
+  }
+}
+
+std::optional<parameter> read_option(settings_reader& options, const option_spec& spec) {
+  const auto bounds = spec.least != 0 || spec.most != 0;
+  if (std::holds_alternative<bool>(spec.fallback))
+    return options.flag(spec.name);
+  if (std::holds_alternative<std::int64_t>(spec.fallback))
+    return options.integer(spec.name, bounds ? static_cast<std::int64_t>(spec.least) : std::numeric_limits<int>::min(),
+                           bounds ? static_cast<std::int64_t>(spec.most) : std::numeric_limits<int>::max());
+  if (std::holds_alternative<double>(spec.fallback))
+    return options.number(spec.name, bounds ? spec.least : std::numeric_limits<double>::lowest(),
+                          bounds ? spec.most : std::numeric_limits<double>::max());
+  return spec.choices.empty() ? options.text(spec.name) : options.choice(spec.name, spec.choices);
+}
+
+void read_options(settings_reader& reader, model_folder& folder) {
+  auto options = reader.table("options");
+  for (const auto& spec : folder.skills->options())
+    folder.options[spec.name] = read_option(options, spec).value_or(spec.fallback);
+}
+
+/// A name that is safe in paths, logs and protocols.
+bool is_good_name(const std::string& name) {
+  constexpr std::string_view good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return !name.empty() && name.size() <= 128 && name.front() != '.' &&
+         name.find_first_not_of(good) == std::string::npos;
+}
+
+}  // namespace
+
+expected<model_folder> read_model_folder(const std::filesystem::path& path, skillset_catalog& catalog) {
+  model_folder folder;
+  folder.path = path;
+  folder.name = path.filename().string();
+  if (!is_good_name(folder.name))
+    return make_error(status_code::invalid_argument, "'" + folder.name + "' can't be a model's name",
+                      "use at most 128 letters, digits, dots, dashes and underscores");
+  auto reader = settings_reader::read_file(path / "model.toml");
+  if (!reader)
+    return reader.error();
+  if (const auto name = reader->text("skillset")) {
+    if (const auto found = catalog.find(*name))
+      folder.skills = *found;
+    else
+      reader->reject("skillset", "cannot be used: " + found.error().message(), "there is: " + catalog.names());
+  } else {
+    reader->reject("skillset", "is missing", "there is: " + catalog.names());
+  }
+  folder.version = reader->text("version").value_or(folder.version);
+  if (!is_good_name(folder.version))
+    reader->reject("version", "can't be a version", "use letters and digits, such as \"1\"");
+  folder.device = reader->text("device").value_or(folder.device);
+  folder.instances = reader->integer("instances", 1, most_instances).value_or(folder.instances);
+  if (reader->choice("on_failure", {"fatal", "unavailable"}) == "unavailable")
+    folder.on_failure = failure_policy::unavailable;
+  auto limits = reader->table("limits");
+  folder.limits.items = limits.integer("items", 1, most_items).value_or(folder.limits.items);
+  folder.limits.queue = static_cast<std::size_t>(
+      limits.integer("queue", 1, most_queued).value_or(static_cast<std::int64_t>(folder.limits.queue)));
+  read_files(*reader, folder);
+  if (folder.skills)
+    read_options(*reader, folder);
+  if (const auto done = reader->finish(); !done)
+    return done.error();
+  return folder;
+}
+
+expected<std::vector<model_folder>> read_model_repository(const std::filesystem::path& repository,
+                                                          skillset_catalog& catalog) {
+  std::error_code failed;
+  std::vector<std::filesystem::path> paths;
+  for (const auto& entry : std::filesystem::directory_iterator{repository, failed})
+    if (std::filesystem::exists(entry.path() / "model.toml", failed))
+      paths.push_back(entry.path());
+  if (!std::filesystem::is_directory(repository, failed))
+    return make_error(status_code::not_found, "there is no model repository '" + repository.string() + "'",
+                      "set models.path to a folder with a folder for each model");
+  std::sort(paths.begin(), paths.end());
+  std::vector<model_folder> folders;
+  for (const auto& path : paths) {
+    auto folder = read_model_folder(path, catalog);
+    if (!folder)
+      return folder.error();
+    folders.push_back(*std::move(folder));
+  }
+  return folders;
+}
+
+expected<void> verify_files(const model_folder& folder, const cancel_token& token) {
+  for (const auto& [role, file] : folder.files) {
+    const auto hash = sha256_of(file.path, token);
+    if (!hash)
+      return hash.error().code == status_code::not_found
+                 ? make_error(status_code::not_found, "the model's " + role + ": " + hash.error().cause,
+                              "fetch the model's files again")
+                 : hash.error();
+    if (*hash != file.sha256)
+      return make_error(
+          status_code::data_loss,
+          "the model's " + role + " '" + file.path.string() + "' has sha256 " + *hash + ", not " + file.sha256,
+          "fetch the file again, or correct the hash in model.toml");
+  }
+  return {};
+}
+
+model_settings settings_of(const model_folder& folder) {
+  model_settings settings;
+  settings.name = folder.name;
+  settings.folder = folder.path;
+  for (const auto& [role, file] : folder.files)
+    settings.files[role] = file.path;
+  settings.options = folder.options;
+  settings.device = folder.device;
+  settings.instances = folder.instances;
+  return settings;
+}
+
+}  // namespace troupe

@@ -1,0 +1,63 @@
+#pragma once
+
+#include "actors/concurrency/cancel_scope.hpp"
+#include "actors/concurrency/error.hpp"
+#include "skillsets/sdk/skillset.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+class skillset_catalog;
+
+/// What a model allows a request.
+struct model_limits {
+  std::int64_t items = 1024;  ///< along the first axis of a model that batches
+  std::size_t queue = 128;    ///< requests waiting for an instance
+};
+
+/// What a model that can't be served means for the node.
+enum class failure_policy : std::uint8_t {
+  fatal,        ///< the node ends
+  unavailable,  ///< the model is UNAVAILABLE with the reason, and the node serves the others
+};
+
+/// A file of a model, and what it must contain.
+struct model_file {
+  std::filesystem::path path;
+  std::string sha256;  ///< lower-case hexadecimal digits
+};
+
+/// A model as `<repository>/<name>/model.toml` describes it.
+struct model_folder {
+  std::string name;
+  std::filesystem::path path;
+  std::string version = "1";
+  skillset* skills = nullptr;
+  std::string device = "CPU";
+  std::int64_t instances = 1;
+  failure_policy on_failure = failure_policy::fatal;
+  std::map<std::string, model_file, std::less<>> files;  ///< by role
+  parameter_map options;
+  model_limits limits;
+};
+
+/// Reads one model's folder. INVALID_ARGUMENT names file, line and key; NOT_FOUND when there is no model.toml.
+expected<model_folder> read_model_folder(const std::filesystem::path& folder, skillset_catalog& catalog);
+
+/// Reads every folder of the repository that holds a model.toml, in the order of their names. NOT_FOUND when the
+/// repository itself isn't there; otherwise the first error.
+expected<std::vector<model_folder>> read_model_repository(const std::filesystem::path& repository,
+                                                          skillset_catalog& catalog);
+
+/// Checks that every file of the model is there and has its hash; blocking. NOT_FOUND or DATA_LOSS names the file.
+expected<void> verify_files(const model_folder& folder, const cancel_token& token);
+
+/// What the skillset gets to see.
+model_settings settings_of(const model_folder& folder);
+
+}  // namespace troupe

@@ -1,0 +1,94 @@
+#include "actors/serving/served_model.hpp"
+
+#include "actors/serving/inference_call.hpp"
+
+namespace troupe {
+
+std::string_view to_string(model_state state) noexcept {
+  switch (state) {
+    case model_state::loading:
+      return "LOADING";
+    case model_state::ready:
+      return "READY";
+    case model_state::unavailable:
+      break;
+  }
+  return "UNAVAILABLE";
+}
+
+served_model::served_model(model_folder folder, std::function<void()> on_change)
+    : folder_(std::move(folder)), on_change_(std::move(on_change)), calls_(folder_.limits.queue) {}
+
+served_model::status served_model::current() const {
+  const std::lock_guard lock{mutex_};
+  return status_;
+}
+
+expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
+  if (!ready()) {
+    const auto [state, reason] = current();
+    return make_error(
+        status_code::unavailable,
+        "model '" + name() + "' is " + std::string{to_string(state)} + (reason.empty() ? "" : ": " + reason),
+        "ask ModelReady until it is ready");
+  }
+  switch (calls_.try_send(std::shared_ptr{call})) {
+    case send_result::sent:
+      counts_.admitted.fetch_add(1, std::memory_order_relaxed);
+      // The model may have become unavailable, and its queue been emptied, between the question and the sending.
+      if (!ready() && withdraw(*call))
+        return make_error(status_code::unavailable, "model '" + name() + "' is being stopped");
+      return {};
+    case send_result::full:
+      counts_.refused.fetch_add(1, std::memory_order_relaxed);
+      return make_error(
+          status_code::resource_exhausted,
+          "the queue of model '" + name() + "' is full with " + std::to_string(folder_.limits.queue) + " requests",
+          "try again later, or raise limits.queue in model.toml");
+    case send_result::closed:
+      break;
+  }
+  return make_error(status_code::unavailable, "model '" + name() + "' is being stopped");
+}
+
+bool served_model::withdraw(const inference_call& call) {
+  const auto taken = calls_.take_if([&](const auto& queued) { return queued.get() == &call; });
+  counts_.withdrawn.fetch_add(taken.size(), std::memory_order_relaxed);
+  return !taken.empty();
+}
+
+void served_model::withdraw_cancelled() {
+  const auto taken = calls_.take_if([](const auto& queued) { return queued->token().cancelled(); });
+  counts_.withdrawn.fetch_add(taken.size(), std::memory_order_relaxed);
+  for (const auto& call : taken)
+    call->respond(call->token().reason());
+}
+
+void served_model::set_ready(const signature& what) {
+  if (!owned_signature_) {
+    owned_signature_ = std::make_unique<const signature>(what);
+    signature_.store(owned_signature_.get(), std::memory_order_release);
+  }
+  change(model_state::ready, {});
+}
+
+void served_model::set_loading() {
+  change(model_state::loading, {});
+}
+
+void served_model::set_unavailable(const error& reason) {
+  change(model_state::unavailable, reason.message());
+  for (const auto& call : calls_.take_if([](const auto&) { return true; }))
+    call->respond(make_error(status_code::unavailable, "model '" + name() + "' is UNAVAILABLE: " + reason.message()));
+}
+
+void served_model::change(model_state state, std::string reason) {
+  {
+    const std::lock_guard lock{mutex_};
+    status_ = {state, std::move(reason)};
+    ready_.store(state == model_state::ready, std::memory_order_release);
+  }
+  on_change_();
+}
+
+}  // namespace troupe

@@ -1,0 +1,61 @@
+#include "actors/serving/skillset_catalog.hpp"
+
+#include "skillsets/sdk/skillset.hpp"
+
+#include <dlfcn.h>
+
+#include <set>
+
+namespace troupe {
+
+skillset_catalog::skillset_catalog(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+skillset_catalog::~skillset_catalog() = default;
+
+void skillset_catalog::add(std::unique_ptr<skillset> built_in) {
+  const std::lock_guard lock{mutex_};
+  std::string name{built_in->name()};
+  built_in_.insert_or_assign(std::move(name), std::move(built_in));
+}
+
+expected<skillset*> skillset_catalog::find(const std::string& name) {
+  const std::lock_guard lock{mutex_};
+  if (const auto i = built_in_.find(name); i != built_in_.end())
+    return i->second.get();
+  if (const auto i = opened_.find(name); i != opened_.end())
+    return i->second;
+  const auto file = folder_ / (name + ".so");
+  std::error_code ignored;
+  if (name.find('/') != std::string::npos || !std::filesystem::exists(file, ignored))
+    return make_error(status_code::not_found, "there is no skillset '" + name + "'");
+  auto found = open(file);
+  if (found)
+    opened_.emplace(name, *found);
+  return found;
+}
+
+std::string skillset_catalog::names() const {
+  const std::lock_guard lock{mutex_};
+  std::set<std::string> names;
+  for (const auto& [name, skills] : built_in_)
+    names.insert(name);
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator{folder_, ignored})
+    if (entry.path().extension() == ".so")
+      names.insert(entry.path().stem().string());
+  std::string text;
+  for (const auto& name : names)
+    text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+expected<skillset*> skillset_catalog::open(const std::filesystem::path& file) const {
+  // Never closed: engines leave threads and thread-local state behind that outlive any point where closing were safe.
+  void* object = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* symbol = object ? dlsym(object, skillset_entry_name) : nullptr;
+  if (!symbol)
+    return make_error(status_code::internal, "cannot open skillset '" + file.string() + "': " + dlerror());
+  return reinterpret_cast<skillset_entry*>(symbol)();
+}
+
+}  // namespace troupe

@@ -1,0 +1,67 @@
+#include "apps/node/node_config.hpp"
+
+#include "actors/serving/settings_reader.hpp"
+#include "default_config.hpp"
+
+namespace troupe {
+namespace {
+
+const std::vector<std::string> level_names{"trace", "debug", "info", "warning", "error", "off"};
+
+std::filesystem::path program_folder() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
+}
+
+void read_grpc(settings_reader& reader, grpc_settings& to) {
+  auto grpc = reader.table("grpc");
+  to.listen = grpc.text("listen").value_or(to.listen);
+  if (const auto mib = grpc.integer("max_message_mib", 1, 2047))
+    to.max_message_bytes = static_cast<int>(*mib << 20);
+  auto shutdown = reader.table("shutdown");
+  to.drain = shutdown.duration("drain").value_or(to.drain);
+  to.grace = shutdown.duration("grace").value_or(to.grace);
+}
+
+void read_log(settings_reader& reader, node_config& to) {
+  auto log = reader.table("log");
+  if (const auto level = log.choice("level", level_names))
+    to.log_level = *parse_log_level(*level);
+  if (log.choice("format", {"text", "json"}) == "json")
+    to.format = log_format::json;
+}
+
+}  // namespace
+
+std::optional<spdlog::level::level_enum> parse_log_level(const std::string& name) {
+  for (const auto& known : level_names)
+    if (known == name)
+      return spdlog::level::from_str(name);
+  return std::nullopt;
+}
+
+expected<node_config> read_node_config(const std::filesystem::path& file, const std::filesystem::path& share) {
+  auto reader =
+      file.empty() ? settings_reader::parse(default_config, "built-in troupe.toml") : settings_reader::read_file(file);
+  if (!reader)
+    return reader.error();
+  node_config config;
+  read_grpc(*reader, config.grpc);
+  read_log(*reader, config);
+  const auto base = file.empty() ? share : std::filesystem::absolute(file).parent_path();
+  config.models = (base / reader->table("models").text("path").value_or("models")).lexically_normal();
+  if (const auto slots = reader->table("cpu").integer("slots", 0, 4096).value_or(0); slots > 0)
+    config.cpu_slots = static_cast<std::size_t>(slots);
+  if (const auto done = reader->finish(); !done)
+    return done.error();
+  return config;
+}
+
+std::filesystem::path share_folder() {
+  return (program_folder() / "../share/troupe").lexically_normal();
+}
+
+std::filesystem::path skillset_folder() {
+  return (program_folder() / "../lib/troupe/skillsets").lexically_normal();
+}
+
+}  // namespace troupe

@@ -1,0 +1,185 @@
+#include "apps/node/node_process.hpp"
+
+#include "actors/concurrency/log.hpp"
+#include "actors/execution/device_actor.hpp"
+#include "actors/gateway/grpc/grpc_gateway.hpp"
+#include "actors/serving/node.hpp"
+#include "actors/serving/router.hpp"
+#include "actors/serving/served_model.hpp"
+#include "actors/serving/skillset_catalog.hpp"
+#include "actors/supervision/supervisor.hpp"
+#include "apps/node/main_loop.hpp"
+#include "skillsets/identity/identity.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <utility>
+
+namespace troupe {
+namespace {
+
+/// Says what is served and where, and how to try it.
+void announce(const std::string& address, const router& routes) {
+  std::cout << "troupe-node is ready on " << address << " (gRPC, Open Inference Protocol v2)\n";
+  std::string embedding, any;
+  for (const auto& model : routes.all()) {
+    const auto [state, reason] = model->current();
+    std::cout << "  " << model->name() << "  version " << model->version() << "  " << model->folder().skills->name()
+              << " on " << model->folder().device << "  " << to_string(state) << (reason.empty() ? "" : ": " + reason)
+              << "\n";
+    if (state == model_state::ready)
+      (model->folder().skills->name() == "text_embedding" ? embedding : any) = model->name();
+  }
+  const auto target = " --target " + address;
+  std::cout << "Try in another terminal:\n  troupe" << target << " status\n";
+  if (!embedding.empty())
+    std::cout << "  troupe" << target << " embed --model " << embedding << " 'A sentence.' 'Another one.'\n";
+  if (!any.empty())
+    std::cout << "  troupe" << target << " infer " << any << " --input 'input:FP32[2]=[1, 2]'\n";
+  std::cout << std::flush;
+}
+
+/// Tells whoever waits for the file where the node is, in one step.
+void write_ready_file(const std::string& file, const std::string& address) {
+  const auto partial = file + ".partial";
+  std::ofstream{partial} << "{\"grpc\":\"" << address << "\"}\n";
+  std::filesystem::rename(partial, file);
+}
+
+}  // namespace
+
+int fail(const error& e, exit_code code) {
+  std::cerr << "troupe-node: " << to_string(e) << std::endl;
+  return code;
+}
+
+node_process::node_process(main_loop& loop, node_config config, std::string ready_file)
+    : loop_(loop),
+      config_(std::move(config)),
+      ready_file_(std::move(ready_file)),
+      routes_(std::make_shared<router>()) {}
+
+node_process::~node_process() = default;
+
+int node_process::run() {
+  skillset_catalog catalog{skillset_folder()};
+  catalog.add(make_identity_skillset());
+  auto models = read_model_repository(config_.models, catalog);
+  if (!models)
+    return fail(models.error(), models.error().code == status_code::not_found ? exit_missing : exit_configuration);
+  caf::actor_system_config settings;
+  settings.set("scheduler.policy", caf::atom("sharing"));
+  settings.set("scheduler.max-threads", std::size_t{2});
+  caf::actor_system system{settings};
+  start(system, *std::move(models));
+  loop_.run([this](int signal) { on_signal(signal); });
+  log_event(spdlog::level::info, "node stopped", {{"exit_code", code_}});
+  // Work that ignores its cancellation holds a pool thread; nothing in this process can end it but the exit.
+  if (stuck_)
+    std::_Exit(code_);
+  system.await_all_actors_done();
+  return code_;
+}
+
+void node_process::start(caf::actor_system& system, std::vector<model_folder> models) {
+  node_parts parts;
+  parts.devices = probe_devices();
+  if (config_.cpu_slots)
+    parts.devices.front().slots = *config_.cpu_slots;
+  parts.models = std::move(models);
+  parts.context = {std::make_shared<device_table>(), routes_,
+                   [this](const error& e) { loop_.post([this, e] { on_failed(e); }); }};
+  parts.gateways.push_back({"grpc", [this](caf::actor_system& sys) { return spawn_gateway(sys); },
+                            restart_type::permanent, std::chrono::milliseconds::max()});
+  subscription_ = routes_->subscribe([this] { loop_.post([this] { on_change(); }); });
+  root_ = spawn_node(system, std::move(parts));
+  watcher_ = system.spawn([this](caf::event_based_actor* self) {
+    self->monitor(root_);
+    self->set_down_handler(
+        [this](const caf::down_msg& down) { loop_.post([this, reason = from_caf(down.reason)] { on_down(reason); }); });
+    self->request(root_, caf::infinite, start_atom::value)
+        .then([this] { loop_.post([this] { on_started(); }); },
+              [](const caf::error&) { /* the root ends with this error: see the down handler */ });
+    self->become([](start_atom) {});
+  });
+}
+
+caf::actor node_process::spawn_gateway(caf::actor_system& system) {
+  return spawn_grpc_gateway(system, config_.grpc, routes_, skip_drain_.token(), [this](std::string address) {
+    loop_.post([this, address = std::move(address)] { address_ = address; });
+  });
+}
+
+void node_process::on_started() {
+  started_ = true;
+  on_change();
+}
+
+/// Announces the node once, when it has started and has no model left to wait for.
+void node_process::on_change() {
+  if (!started_ || announced_ || stopping_ || !routes_->settled())
+    return;
+  announced_ = true;
+  announce(address_, *routes_);
+  if (!ready_file_.empty())
+    write_ready_file(ready_file_, address_);
+  log_event(spdlog::level::info, "node ready", {{"address", address_}});
+}
+
+void node_process::on_signal(int signal) {
+  log_event(spdlog::level::info, "signal", {{"number", signal}, {"again", stopping_ ? 1 : 0}});
+  if (stopping_)
+    skip_drain(make_error(status_code::unavailable, "asked to stop a second time"));
+  else
+    stop();
+}
+
+/// A model that the node can't be without failed.
+void node_process::on_failed(const error& e) {
+  if (stopping_)
+    return;
+  code_ = fail(e, exit_code_of(e.code));
+  stop();
+  skip_drain(e);
+}
+
+void node_process::skip_drain(const error& why) {
+  if (skip_drain_.cancel(why))
+    bound_stop({});
+}
+
+void node_process::stop() {
+  stopping_ = true;
+  caf::anon_send_exit(root_, caf::exit_reason::user_shutdown);
+  bound_stop(config_.grpc.drain);
+}
+
+/// Gives the parts of the node as long as they may take; then the process ends without those that won't end.
+void node_process::bound_stop(std::chrono::milliseconds drain) {
+  loop_.call_at(steady_clock::now() + drain + 2 * config_.grpc.grace + std::chrono::seconds{1}, [this] { on_stuck(); });
+}
+
+void node_process::on_stuck() {
+  log_event(spdlog::level::critical, "work ignores its cancellation; the node ends without it");
+  stuck_ = true;
+  code_ = exit_internal;
+  loop_.stop();
+}
+
+void node_process::on_down(const error& reason) {
+  if (!stopping_)
+    code_ = fail(reason, exit_code_of(reason.code));
+  routes_->unsubscribe(subscription_);
+  root_ = nullptr;
+  caf::anon_send_exit(std::exchange(watcher_, nullptr), caf::exit_reason::user_shutdown);
+  loop_.stop();
+}
+
+}  // namespace troupe

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "actors/concurrency/cancel_scope.hpp"
+#include "actors/concurrency/error.hpp"
+#include "apps/node/exit_code.hpp"
+#include "apps/node/node_config.hpp"
+
+#include <caf/actor.hpp>
+#include <caf/fwd.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+class main_loop;
+class router;
+struct model_folder;
+
+/// One line for whoever started the node, whatever the log's settings; returns `code`.
+int fail(const error& e, exit_code code);
+
+/// A node from its start to its end, as the main thread sees it: it starts the tree, says when it is ready, and turns
+/// signals and fatal errors into an orderly stop. All but `run` happens in the main loop.
+class node_process {
+ public:
+  /// `ready_file`, unless empty, is written with the node's address once it is ready.
+  node_process(main_loop& loop, node_config config, std::string ready_file);
+  ~node_process();
+
+  /// Runs the node until it ends; the exit code.
+  int run();
+
+ private:
+  void start(caf::actor_system& system, std::vector<model_folder> models);
+  caf::actor spawn_gateway(caf::actor_system& system);
+  void on_started();
+  void on_change();
+  void on_signal(int signal);
+  void on_failed(const error& e);
+  void on_down(const error& reason);
+  void stop();
+  void skip_drain(const error& why);
+  void bound_stop(std::chrono::milliseconds drain);
+  void on_stuck();
+
+  main_loop& loop_;
+  const node_config config_;
+  const std::string ready_file_;
+  const std::shared_ptr<router> routes_;
+  cancel_scope skip_drain_;
+  caf::actor root_;
+  caf::actor watcher_;  // asks the root to start, and hears of its end
+  std::size_t subscription_ = 0;
+  std::string address_;
+  bool started_ = false;
+  bool announced_ = false;
+  bool stopping_ = false;
+  bool stuck_ = false;
+  int code_ = exit_ok;
+};
+
+}  // namespace troupe
