@@ -1,0 +1,112 @@
+// bench_load: measures a server that is running (default), or how long one takes to start (--start). One line of JSON
+// on standard output; bench/echo/run reads it.
+
+#include "bench/echo/load.hpp"
+#include "bench/echo/start.hpp"
+
+#include <getopt.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr auto usage =
+    "usage: bench_load --target ADDRESS [--pid SERVER] [--output NAME] [--concurrency N] [--connections N]\n"
+    "                  [--warm-up MS] [--window MS]\n"
+    "       bench_load --start READY_FILE COMMAND…\n";
+
+struct options {
+  troupe::bench::load_options load;
+  std::string ready_file;
+  std::vector<std::string> command;
+};
+
+void set(options& result, int name, const char* value) {
+  switch (name) {
+    case 't':
+      result.load.target = value;
+      return;
+    case 'p':
+      result.load.server = std::atoi(value);
+      return;
+    case 'o':
+      result.load.output = value;
+      return;
+    case 'c':
+      result.load.concurrency = std::max(1, std::atoi(value));
+      return;
+    case 'n':
+      result.load.connections = std::max(1, std::atoi(value));
+      return;
+    case 'u':
+      result.load.warm_up = std::chrono::milliseconds{std::atoi(value)};
+      return;
+    case 'w':
+      result.load.window = std::chrono::milliseconds{std::atoi(value)};
+      return;
+    case 's':
+      result.ready_file = value;
+      return;
+    default:
+      std::fputs(usage, stderr);
+      std::exit(2);
+  }
+}
+
+options parse(int argc, char** argv) {
+  static const option known[] = {{"target", required_argument, nullptr, 't'},
+                                 {"pid", required_argument, nullptr, 'p'},
+                                 {"output", required_argument, nullptr, 'o'},
+                                 {"concurrency", required_argument, nullptr, 'c'},
+                                 {"connections", required_argument, nullptr, 'n'},
+                                 {"warm-up", required_argument, nullptr, 'u'},
+                                 {"window", required_argument, nullptr, 'w'},
+                                 {"start", required_argument, nullptr, 's'},
+                                 {}};
+  options result;
+  for (int name; (name = getopt_long(argc, argv, "+", known, nullptr)) != -1;) {
+    set(result, name, optarg);
+  }
+  result.command.assign(argv + optind, argv + argc);
+  if (result.load.target.empty() == result.ready_file.empty() || result.ready_file.empty() != result.command.empty()) {
+    set(result, '?', nullptr);
+  }
+  return result;
+}
+
+int measure_start(const options& opts) {
+  const auto took = troupe::bench::time_start(opts.command, opts.ready_file, std::chrono::seconds{20});
+  std::printf("{\"ready_ms\":%.3f}\n", static_cast<double>(took.count()) * 1e-6);
+  return 0;
+}
+
+int measure_load(const options& opts) {
+  const auto result = troupe::bench::run_load(opts.load);
+  if (result.failures > 0) {
+    std::fprintf(stderr, "bench_load: %llu requests failed; the first: %s\n",
+                 static_cast<unsigned long long>(result.failures), result.first_failure.c_str());
+    return 1;
+  }
+  std::printf("{\"requests\":%llu,\"requests_per_s\":%.1f,\"p50_us\":%.2f,\"p99_us\":%.2f,\"cpu_us\":%.3f}\n",
+              static_cast<unsigned long long>(result.requests), static_cast<double>(result.requests) / result.seconds,
+              result.p50, result.p99, result.cpu_per_request);
+  return result.requests > 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto opts = parse(argc, argv);
+  try {
+    return opts.command.empty() ? measure_load(opts) : measure_start(opts);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "bench_load: %s\n", e.what());
+    return 1;
+  }
+}
