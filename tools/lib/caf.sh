@@ -36,6 +36,7 @@ fetch_caf() {
   local apt=(apt-get -q -o "Dir::Etc::SourceList=$folder/sources.list" -o Dir::Etc::SourceParts=/dev/null
     -o "Dir::State::Lists=$folder/lists" -o Dir::Cache::srcpkgcache= -o Dir::Cache::pkgcache= -o APT::Sandbox::User=)
   logged "${apt[@]}" update
+  read -r name version hash file < <(locked caf)
   (cd "$folder" && logged "${apt[@]}" source --download-only --tar-only "$name=$version")
   (cd "$folder" && logged "${apt[@]}" source --download-only --dsc-only "$name=$version")
   while read -r name version hash file; do keep_download "$hash" "$file" "$folder"; done < <(locked caf)

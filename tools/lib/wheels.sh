@@ -26,7 +26,7 @@ fetch_wheels() {
 
   network "the download of $1"
   find_python pip 'sys.version_info >= (3, 11)' || die "found no Python 3.11 or newer that has pip"
-  note "downloading $(awk '{ print $1 }' ORS=' ' <<<"${requirements%$'\n'}")"
+  note "downloading $(wc -l <<<"${requirements%$'\n'}") of its wheels"
   rm -rf "$folder" && mkdir -p "$folder"
   printf '%s' "$requirements" >"$folder/requirements.txt"
   logged "$python" -m pip --disable-pip-version-check --no-cache-dir download --no-deps --require-hashes \
