@@ -9,6 +9,15 @@ if(CAF_FOUND)
   return()
 endif()
 
+# A cached library from before CAF_ROOT was set would go on being used.
+if(CAF_ROOT AND CAF_CORE_LIBRARY)
+  cmake_path(IS_PREFIX CAF_ROOT "${CAF_CORE_LIBRARY}" NORMALIZE found_there)
+  if(NOT found_there)
+    unset(CAF_CORE_LIBRARY CACHE)
+    unset(CAF_INCLUDE_DIR CACHE)
+  endif()
+endif()
+
 find_path(CAF_INCLUDE_DIR caf/actor_system.hpp)
 find_library(CAF_CORE_LIBRARY caf_core)
 mark_as_advanced(CAF_INCLUDE_DIR CAF_CORE_LIBRARY)

@@ -24,6 +24,9 @@ if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_C_COMPILER_LAUNCHER "${CCACHE}")
 endif()
 
+# What is installed: the programs and their skillsets, without tests and benchmarks.
+add_custom_target(programs)
+
 add_library(troupe_options INTERFACE)
 target_include_directories(troupe_options INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_options(troupe_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor)
@@ -65,5 +68,6 @@ function(troupe_skillset name)
     PREFIX "" CXX_VISIBILITY_PRESET hidden
     LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/${TROUPE_SKILLSET_DIRECTORY}"
     INSTALL_RPATH "$ORIGIN/../openvino")
+  add_dependencies(programs ${name})
   install(TARGETS ${name} LIBRARY DESTINATION "${TROUPE_SKILLSET_DIRECTORY}")
 endfunction()

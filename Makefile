@@ -1,0 +1,58 @@
+# A thin front: what each word does is in tools/ and in CMakePresets.json.
+
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+# The build that run, demo and install take their programs from: release or dev.
+PRESET ?= release
+JOBS ?= $(shell nproc)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test test-asan test-tsan bench-echo install format tidy clean
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
+
+setup:  ## get everything that is built with, once (tools/setup --help)
+	@tools/setup
+
+run: setup  ## build and start troupe-node here, with apps/node/troupe.toml
+	@tools/build "$(PRESET)" programs
+	@exec "build/$(PRESET)/bin/troupe-node" --config apps/node/troupe.toml
+
+demo: setup  ## build, start a node, compare three sentences, stop the node
+	@tools/build "$(PRESET)" programs
+	@tools/demo "build/$(PRESET)"
+
+test:  ## build and run every test
+	@tools/setup --python
+	@tools/build dev
+	@ctest --preset dev -j "$(JOBS)"
+
+test-asan:  ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/setup --python
+	@tools/build asan
+	@ctest --preset asan -j "$(JOBS)"
+
+test-tsan:  ## the same with ThreadSanitizer
+	@tools/setup --python --tsan
+	@tools/build tsan
+	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -j "$(JOBS)"
+
+bench-echo: setup  ## compare the node with a bare gRPC echo
+	@tools/build release troupe-node bench_load bench_bare_echo
+	@bench/echo/run --build build/release
+
+install: setup  ## install below PREFIX (/usr/local); the tree runs from anywhere
+	@tools/build "$(PRESET)" programs
+	@cmake --install "build/$(PRESET)" --prefix "$(PREFIX)" >/dev/null
+	@echo "installed in $(PREFIX)"
+
+format:  ## lay out the C++ as .clang-format says
+	@tools/format
+
+tidy: setup  ## run clang-tidy over our sources
+	@tools/build dev
+	@run-clang-tidy -quiet -p build/dev -j "$(JOBS)" "$(CURDIR)/(actors|apps|skillsets)/.*"
+
+clean:  ## remove what was built (not what tools/setup keeps in the cache)
+	@rm -rf build

