@@ -24,7 +24,6 @@ void instance_runner::stop(error reason, std::function<void()> on_stopped) {
   {
     const std::lock_guard lock{mutex_};
     on_stopped_ = std::move(on_stopped);
-    stop_reason_ = reason;
     stopping_ = true;
     running = current_;
   }
@@ -41,43 +40,37 @@ void instance_runner::wake() {
 }
 
 void instance_runner::run() noexcept {
-  auto& calls = model_->calls();
-  for (;;) {
-    if (stopping_) {
-      calls.pass_on();
-      finish();
-      return;
-    }
-    auto call = calls.receive_or_park(*this);
-    if (!call) {
-      // Parked, so this thread owns nothing any more, unless a stop came in between and found nobody parked yet.
-      if (stopping_ && calls.unpark(*this))
-        finish();
-      return;
-    }
-    {
-      const std::lock_guard lock{mutex_};
-      current_ = *call;
-    }
-    execute(**call);
-    {
-      const std::lock_guard lock{mutex_};
-      current_.reset();
-    }
-    call->reset();
-    if (pool_->contended() && !stopping_) {
+  while (const auto call = take()) {
+    execute(*call);
+    if (pool_->contended()) {
       wake();
       return;
     }
   }
 }
 
+/// The next call; null when there is none and the runner is parked, or it has stopped. Whoever gets null owns the
+/// runner no more.
+std::shared_ptr<inference_call> instance_runner::take() {
+  auto& calls = model_->calls();
+  {
+    // Under the lock that stop() takes, so that nothing is taken after a stop.
+    const std::lock_guard lock{mutex_};
+    current_.reset();
+    if (!stopping_) {
+      if (auto call = calls.receive_or_park(*this))
+        current_ = *std::move(call);
+      return current_;
+    }
+  }
+  calls.pass_on();
+  finish();
+  return nullptr;
+}
+
 void instance_runner::execute(inference_call& call) {
   const auto token = call.token();
-  if (stopping_) {
-    const std::lock_guard lock{mutex_};
-    call.respond(stop_reason_);
-  } else if (token.cancelled()) {
+  if (token.cancelled()) {
     model_->counts().withdrawn.fetch_add(1, std::memory_order_relaxed);
     call.respond(token.reason());
   } else {

@@ -34,6 +34,7 @@ class instance_runner final : public pool_job,
   void run() noexcept override;
 
  private:
+  std::shared_ptr<inference_call> take();
   void execute(inference_call& call);
   void finish();
 
@@ -42,8 +43,7 @@ class instance_runner final : public pool_job,
   const std::shared_ptr<executor_pool> pool_;
   std::atomic<bool> stopping_ = false;
   std::mutex mutex_;
-  std::shared_ptr<inference_call> current_;  // guarded by mutex_, as are the next two
-  error stop_reason_;
+  std::shared_ptr<inference_call> current_;  // guarded by mutex_, as is the next
   std::function<void()> on_stopped_;
 };
 
