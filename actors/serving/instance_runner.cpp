@@ -35,15 +35,42 @@ void instance_runner::stop(error reason, std::function<void()> on_stopped) {
 }
 
 void instance_runner::wake() {
+  // Once parked again the runner belongs to the next waker, and may be gone before this one is done with it.
+  const auto self = shared_from_this();
+  const auto pool = pool_;
+  bool more = true;
+  if (pool->try_lease()) {
+    more = run_immediate();
+    pool->release();
+  }
+  if (more)
+    enqueue();
+}
+
+/// Runs calls here and now for as long as they are immediate; true when there may be more for a thread of the pool.
+bool instance_runner::run_immediate() {
+  while (auto call = take()) {
+    if (!worker_->immediate(call->input)) {
+      held_ = std::move(call);
+      return true;
+    }
+    execute(*call);
+    if (pool_->contended())
+      return true;
+  }
+  return false;
+}
+
+void instance_runner::enqueue() {
   if (!pool_->submit(shared_from_this()) && stopping_)
     finish();
 }
 
 void instance_runner::run() noexcept {
-  while (const auto call = take()) {
+  for (auto call = held_ ? std::move(held_) : take(); call; call = take()) {
     execute(*call);
     if (pool_->contended()) {
-      wake();
+      enqueue();
       return;
     }
   }
