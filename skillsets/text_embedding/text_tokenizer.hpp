@@ -17,7 +17,7 @@ namespace troupe {
 struct encoded_text {
   std::vector<std::int64_t> ids;    ///< special tokens included
   std::vector<std::int64_t> types;  ///< which sequence each token belongs to; as many
-  std::size_t dropped = 0;          ///< tokens of the text that were cut off
+  std::size_t dropped = 0;          ///< tokens that were cut off; of a long text, at least
 };
 
 /// Turns texts into tokens as a tokenizer.json says; see tokenizer/tokenizer.h for what of it counts. Immutable, and

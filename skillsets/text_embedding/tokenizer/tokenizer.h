@@ -20,7 +20,7 @@ typedef struct {
   const uint32_t* ids;
   const uint32_t* type_ids;
   size_t length;
-  size_t dropped;   ///< tokens of the text that truncation cut off; 0: it fitted
+  size_t dropped;   ///< tokens that truncation cut off, of a long text at least; 0: it fitted
   void* encoding_;  ///< who owns the arrays
 } troupe_encoding;
 
@@ -49,7 +49,8 @@ uint32_t troupe_tokenizer_largest_id(const troupe_tokenizer* tokenizer);
 uint32_t troupe_tokenizer_padding_id(const troupe_tokenizer* tokenizer);
 
 /// Encodes `size` bytes of UTF-8, with the special tokens. On OK fills `*encoding`, which the caller frees. On
-/// INVALID_UTF8 sets `*valid_up_to` to the offset of the first byte that is wrong. On FAILED sets `*error`.
+/// INVALID_UTF8 sets `*valid_up_to` to the offset of the first byte that is wrong. On FAILED sets `*error`. Of a text
+/// far longer than fits only the beginning is tokenised, up to a space after which nothing can matter any more.
 troupe_tokenizer_status troupe_tokenizer_encode(const troupe_tokenizer* tokenizer, const uint8_t* text, size_t size,
                                                 troupe_encoding* encoding, size_t* valid_up_to, char** error);
 

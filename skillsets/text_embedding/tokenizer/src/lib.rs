@@ -4,10 +4,13 @@ use std::ffi::{c_char, c_void, CStr, CString};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::{null, null_mut};
 
-use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationParams};
+use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection, TruncationParams};
 
 /// Spellings of the padding token, for files that bake in no padding.
 const PADDING_TOKENS: [&str; 3] = ["[PAD]", "<pad>", "<|padding|>"];
+
+/// How much of a long text is looked at first, for each token that fits: several times what any language takes.
+const BYTES_PER_TOKEN: usize = 32;
 
 #[derive(Debug)]
 pub struct TroupeTokenizer {
@@ -143,6 +146,38 @@ fn count_dropped(encoding: &Encoding) -> usize {
     encoding.get_overflowing().iter().map(own).sum()
 }
 
+/// The tokens of `text`, and how many were cut off.
+fn encode(tokenizer: &Tokenizer, text: &str) -> Result<(Encoding, usize), String> {
+    let mut encoded = tokenizer.encode_fast(text, true).map_err(|e| e.to_string())?;
+    let dropped = count_dropped(&encoded);
+    encoded.take_overflowing();
+    Ok((encoded, dropped))
+}
+
+/// The start of `text` up to a space, when it is worth looking at that first: a text of a megabyte has some thousand
+/// times the tokens that fit, and encoding can't be interrupted.
+fn beginning<'a>(tokenizer: &Tokenizer, text: &'a str) -> Option<&'a str> {
+    let truncation = tokenizer.get_truncation()?;
+    let size = truncation.max_length.saturating_mul(BYTES_PER_TOKEN);
+    if truncation.direction != TruncationDirection::Right || size >= text.len() {
+        return None;
+    }
+    let end = text.as_bytes()[..size].iter().rposition(u8::is_ascii_whitespace)?;
+    Some(&text[..end])
+}
+
+/// As `encode`, but quick for a long text: if its beginning alone has more words than fit, the rest can't matter. Half
+/// as many tokens again must be left over, so that nothing near the end of the beginning has a say.
+fn encode_quickly(tokenizer: &Tokenizer, text: &str) -> Result<(Encoding, usize), String> {
+    if let Some(beginning) = beginning(tokenizer, text) {
+        let (encoded, dropped) = encode(tokenizer, beginning)?;
+        if dropped > encoded.len() / 2 {
+            return Ok((encoded, dropped));
+        }
+    }
+    encode(tokenizer, text)
+}
+
 /// # Safety
 /// As tokenizer.h says.
 #[no_mangle]
@@ -161,14 +196,9 @@ pub unsafe extern "C" fn troupe_tokenizer_encode(
             return Status::InvalidUtf8;
         }
     };
-    let encoded = guarded(|| {
-        let mut encoded = (*tokenizer).tokenizer.encode_fast(text, true).map_err(|e| e.to_string())?;
-        let dropped = count_dropped(&encoded);
-        encoded.take_overflowing();
-        Ok((Box::new(encoded), dropped))
-    });
-    match encoded {
+    match guarded(|| encode_quickly(&(*tokenizer).tokenizer, text)) {
         Ok((encoded, dropped)) => {
+            let encoded = Box::new(encoded);
             *encoding = TroupeEncoding {
                 ids: encoded.get_ids().as_ptr(),
                 type_ids: encoded.get_type_ids().as_ptr(),
@@ -246,6 +276,17 @@ mod tests {
         let tokenizer = load(WORDS.as_bytes(), 3).unwrap();
         assert_eq!(encode(&tokenizer, b"a b a"), Ok((vec![0, 1, 0], 0)));
         assert_eq!(encode(&tokenizer, b"a b a b a b a b"), Ok((vec![0, 1, 0], 5)));
+    }
+
+    #[test]
+    fn the_beginning_of_a_long_text_is_enough() {
+        let tokenizer = load(WORDS.as_bytes(), 4).unwrap();
+        let long = "a b ".repeat(1000);
+        let (ids, dropped) = encode(&tokenizer, long.as_bytes()).unwrap();
+        assert_eq!(ids, vec![0, 1, 0, 1]);
+        assert!((3..128).contains(&dropped));
+        let late = " ".repeat(1000) + "b b b";
+        assert_eq!(encode(&tokenizer, late.as_bytes()), Ok((vec![1, 1, 1], 0)));
     }
 
     #[test]
