@@ -12,16 +12,17 @@ tokenizer_entry() {
 
 step_tokenizer() {
   begin tokenizer
-  local entry target
-  entry=$(tokenizer_entry)
+  local target
+  [[ -f $crate/Cargo.lock ]] || die "there is no $crate/Cargo.lock, which tools/downloads.lock names"
+  tokenizer=$(tokenizer_entry)
   # Kept between builds: a break, or a change of the crate, doesn't compile its dependencies again.
   target=$cache/tokenizer-target-$(short_hash <<<"$rust_version")
-  if must_make "$entry"; then
+  if must_make "$tokenizer"; then
     note "building with $rust_version"
     PATH=$rust_bin:$PATH logged "$rust_bin/cargo" build --release --locked ${offline:+--offline} \
       --manifest-path "$crate/Cargo.toml" --target-dir "$target"
-    cp "$target/release/libtroupe_tokenizer.a" "$entry.partial/"
-    commit_entry "$entry"
+    cp "$target/release/libtroupe_tokenizer.a" "$tokenizer.partial/"
+    commit_entry "$tokenizer"
   fi
   finish "libtroupe_tokenizer.a"
 }

