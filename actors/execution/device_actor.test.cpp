@@ -3,11 +3,11 @@
 #include "actors/execution/executor_pool.hpp"
 #include "actors/supervision/supervisor.hpp"
 
+#include <gtest/gtest.h>
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/scoped_actor.hpp>
-#include <gtest/gtest.h>
 
 #include <semaphore>
 

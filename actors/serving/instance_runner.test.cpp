@@ -24,8 +24,7 @@ struct runner_test : testing::Test {
   }
 
   std::shared_ptr<instance_runner> start(testing_support::work what) {
-    auto runner =
-        std::make_shared<instance_runner>(std::make_unique<scripted_instance>(std::move(what)), model, pool);
+    auto runner = std::make_shared<instance_runner>(std::make_unique<scripted_instance>(std::move(what)), model, pool);
     runner->start();
     return runner;
   }
@@ -72,9 +71,8 @@ TEST_F(runner_test, contains_whatever_the_skillset_throws) {
   EXPECT_EQ(submit()->wait().error().code, status_code::internal);
   EXPECT_EQ(submit()->wait().error().code, status_code::internal) << "and goes on";
   stop(*runner);
-  const auto other = start([](const auto&, const auto&) -> expected<inference_response> {
-    throw std::runtime_error{"out of luck"};
-  });
+  const auto other =
+      start([](const auto&, const auto&) -> expected<inference_response> { throw std::runtime_error{"out of luck"}; });
   EXPECT_EQ(submit()->wait().error().cause, "the skillset failed: out of luck");
   stop(*other);
 }

@@ -5,11 +5,11 @@
 #include "actors/serving/served_model.hpp"
 #include "actors/serving/testing.hpp"
 
+#include <gtest/gtest.h>
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/scoped_actor.hpp>
-#include <gtest/gtest.h>
 
 namespace troupe {
 namespace {

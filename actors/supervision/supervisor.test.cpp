@@ -1,12 +1,12 @@
 #include "actors/supervision/supervisor.hpp"
 
+#include <gtest/gtest.h>
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
-#include <gtest/gtest.h>
 
 #include <map>
 #include <set>
@@ -167,8 +167,8 @@ TEST_F(supervisor_test, rest_for_one_restarts_those_after) {
 }
 
 TEST_F(supervisor_test, restart_types_decide_who_comes_back) {
-  EXPECT_FALSE(start({"", restart_strategy::one_for_one, 10}, {child("p"), child("t", restart_type::transient),
-                                                               child("x", restart_type::temporary)}));
+  EXPECT_FALSE(start({"", restart_strategy::one_for_one, 10},
+                     {child("p"), child("t", restart_type::transient), child("x", restart_type::temporary)}));
   take_events();
   tell("p", finish_atom::value);
   tell("t", crash_atom::value);
@@ -264,9 +264,10 @@ TEST(supervisor, stress_children_crash_on_a_real_scheduler) {
     children.push_back({std::to_string(i), [&](caf::actor_system& sys) {
                           return sys.spawn([&](caf::event_based_actor* self) -> caf::behavior {
                             return {[self, &starts](start_atom) {
-                              if (++starts <= 2000)
-                                self->send(self, crash_atom::value);
-                            }, [self](crash_atom) { self->quit(exit_reason::unhandled_exception); }};
+                                      if (++starts <= 2000)
+                                        self->send(self, crash_atom::value);
+                                    },
+                                    [self](crash_atom) { self->quit(exit_reason::unhandled_exception); }};
                           });
                         }});
   const auto top = spawn_supervisor(system, {"stress", restart_strategy::one_for_one, 100'000}, std::move(children));

@@ -1,0 +1,66 @@
+#include "actors/concurrency/log.hpp"
+
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
+#include <limits>
+
+namespace troupe {
+namespace {
+
+/// What a fresh process would write to its log.
+std::string lines(log_format format, const std::function<void()>& work) {
+  spdlog::drop("troupe");
+  testing::internal::CaptureStderr();
+  start_log(format, spdlog::level::info);
+  work();
+  spdlog::drop("troupe");
+  return testing::internal::GetCapturedStderr();
+}
+
+std::string without_time(const std::string& line) {
+  return line.size() > 24 ? line.substr(24) : line;
+}
+
+TEST(log, writes_text_for_people) {
+  const auto text = lines(log_format::text, [] {
+    log_event(spdlog::level::info, "request", {{"id", "r 1"}, {"model", "m"}, {"ms", 1.25}, {"n", 3}, {"none", ""}});
+  });
+  EXPECT_EQ(without_time(text), "info    request id=\"r 1\" model=m ms=1.250 n=3 none=\"\"\n");
+}
+
+TEST(log, writes_json_for_machines) {
+  const auto text = lines(log_format::json, [] {
+    log_event(spdlog::level::err, "request",
+              {{"id", "a\"b\\"}, {"n", -3}, {"x", std::numeric_limits<double>::infinity()}});
+  });
+  const auto level = text.find("\"level\"");
+  ASSERT_NE(level, std::string::npos) << text;
+  EXPECT_EQ(text.substr(level),
+            "\"level\":\"error\",\"event\":\"request\",\"id\":\"a\\\"b\\\\\",\"n\":-3,\"x\":null}\n");
+  EXPECT_EQ(text.rfind("{\"time\":\"", 0), 0u);
+}
+
+TEST(log, no_value_can_forge_a_line) {
+  for (const auto format : {log_format::text, log_format::json}) {
+    const auto text = lines(format, [] {
+      log_event(spdlog::level::warn, "request", {{"id", "x\n2026 info    fake\r\t\x1b[31m"}});
+    });
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+    EXPECT_EQ(text.find('\r'), std::string::npos);
+    EXPECT_NE(text.find("\\u001b[31m"), std::string::npos) << text;
+  }
+}
+
+TEST(log, leaves_out_what_is_below_its_level) {
+  EXPECT_EQ(lines(log_format::text,
+                  [] {
+                    EXPECT_FALSE(logs(spdlog::level::debug));
+                    EXPECT_TRUE(logs(spdlog::level::info));
+                    log_event(spdlog::level::debug, "quiet");
+                  }),
+            "");
+}
+
+}  // namespace
+}  // namespace troupe
