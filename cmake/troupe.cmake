@@ -41,6 +41,8 @@ if(TROUPE_SANITIZE)
   # CAF 0.17 calls through references made from null pointers in its own headers, hence no-sanitize=null.
   add_compile_options(-fsanitize=${TROUPE_SANITIZE} -fno-sanitize=null -fno-sanitize-recover=all
     -fno-omit-frame-pointer)
+  # gcc's manual: with a sanitizer, expect false positives of this one.
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   add_link_options(-fsanitize=${TROUPE_SANITIZE})
 endif()
 
