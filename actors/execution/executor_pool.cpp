@@ -50,6 +50,24 @@ bool executor_pool::submit(std::shared_ptr<pool_job> job) {
   return true;
 }
 
+bool executor_pool::try_lease() {
+  const std::lock_guard lock{mutex_};
+  if (closed_ || busy_ == threads_.size() || !queue_.empty())
+    return false;
+  ++busy_;
+  return true;
+}
+
+void executor_pool::release() {
+  bool waited_for = false;
+  {
+    const std::lock_guard lock{mutex_};
+    waited_for = busy_-- == threads_.size() && !queue_.empty();
+  }
+  if (waited_for)
+    wake_.notify_one();
+}
+
 void executor_pool::close(std::function<void()> on_idle) {
   {
     const std::lock_guard lock{mutex_};
@@ -74,7 +92,8 @@ void executor_pool::work(std::size_t slot) {
   pthread_setname_np(pthread_self(), thread_name.substr(0, 15).c_str());
   std::unique_lock lock{mutex_};
   for (;;) {
-    wake_.wait(lock, [&] { return closed_ || !queue_.empty(); });
+    // A slot may be leased to a thread that is not the pool's; then one of the pool's stays idle.
+    wake_.wait(lock, [&] { return queue_.empty() ? closed_ : busy_ < threads_.size(); });
     if (queue_.empty())
       break;
     auto job = std::move(queue_.front());

@@ -54,6 +54,12 @@ class executor_pool {
   /// already; false when the pool is closed. A running job may be queued again.
   bool submit(std::shared_ptr<pool_job> job);
 
+  /// Takes a free slot for the calling thread, for work so short that handing it to another thread would cost more than
+  /// doing it: the caller does it at once and gives the slot back by `release()`. False when no slot is free, jobs wait
+  /// for one, or the pool is closed.
+  bool try_lease();
+  void release();
+
   /// Accepts no more jobs; those queued still run. `on_idle` is called once when all has ended, from a pool thread or
   /// from the caller. Only the first call counts.
   void close(std::function<void()> on_idle = {});

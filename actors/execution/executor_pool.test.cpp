@@ -90,6 +90,65 @@ TEST(executor_pool, lets_go_of_a_job_before_its_slot_is_free) {
   next.wait();
 }
 
+TEST(executor_pool, a_leased_slot_is_not_the_pools_until_it_is_back) {
+  executor_pool pool{"CPU", 1};
+  std::latch ran{1};
+  ASSERT_TRUE(pool.try_lease());
+  EXPECT_FALSE(pool.try_lease());
+  EXPECT_TRUE(pool.submit(make_job([&] { ran.count_down(); })));
+  EXPECT_EQ(pool.stats().busy, 1u);
+  EXPECT_EQ(pool.stats().queued, 1u);
+  EXPECT_FALSE(ran.try_wait());
+  pool.release();
+  ran.wait();
+}
+
+TEST(executor_pool, leases_nothing_over_the_head_of_a_waiting_job) {
+  executor_pool pool{"CPU", 2};
+  std::binary_semaphore go{0};
+  std::latch running{1};
+  EXPECT_TRUE(pool.submit(make_job([&] {
+    running.count_down();
+    go.acquire();
+  })));
+  running.wait();
+  ASSERT_TRUE(pool.try_lease());
+  EXPECT_TRUE(pool.submit(make_job([] {})));
+  EXPECT_FALSE(pool.try_lease());
+  go.release();
+  pool.release();
+  pool.close();
+  EXPECT_FALSE(pool.try_lease());
+}
+
+TEST(executor_pool, stress_leases_and_jobs_never_exceed_the_slots) {
+  constexpr int slots = 2;
+  std::atomic<int> inside = 0, most = 0, ran = 0;
+  const auto work = [&] {
+    const auto now = ++inside;
+    for (auto seen = most.load(); now > seen && !most.compare_exchange_weak(seen, now);) {
+    }
+    ++ran;
+    --inside;
+  };
+  {
+    executor_pool pool{"CPU", slots};
+    std::vector<std::jthread> threads;
+    for (int t = 0; t != 3; ++t)
+      threads.emplace_back([&] {
+        for (int i = 0; i != 2000; ++i)
+          if (pool.try_lease()) {
+            work();
+            pool.release();
+          } else {
+            EXPECT_TRUE(pool.submit(make_job(work)));
+          }
+      });
+  }
+  EXPECT_EQ(ran, 6000);
+  EXPECT_LE(most, slots);
+}
+
 TEST(executor_pool, stress_every_accepted_job_runs_exactly_once) {
   std::atomic<int> accepted = 0, ran = 0;
   for (int round = 0; round != 50; ++round) {

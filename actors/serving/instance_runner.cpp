@@ -24,7 +24,6 @@ void instance_runner::stop(error reason, std::function<void()> on_stopped) {
   {
     const std::lock_guard lock{mutex_};
     on_stopped_ = std::move(on_stopped);
-    stop_reason_ = reason;
     stopping_ = true;
     running = current_;
   }
@@ -36,48 +35,69 @@ void instance_runner::stop(error reason, std::function<void()> on_stopped) {
 }
 
 void instance_runner::wake() {
+  // Once parked again the runner belongs to the next waker, and may be gone before this one is done with it.
+  const auto self = shared_from_this();
+  const auto pool = pool_;
+  bool more = true;
+  if (pool->try_lease()) {
+    more = run_immediate();
+    pool->release();
+  }
+  if (more)
+    enqueue();
+}
+
+/// Runs calls here and now for as long as they are immediate; true when there may be more for a thread of the pool.
+bool instance_runner::run_immediate() {
+  while (auto call = take()) {
+    if (!worker_->immediate(call->input)) {
+      held_ = std::move(call);
+      return true;
+    }
+    execute(*call);
+    if (pool_->contended())
+      return true;
+  }
+  return false;
+}
+
+void instance_runner::enqueue() {
   if (!pool_->submit(shared_from_this()) && stopping_)
     finish();
 }
 
 void instance_runner::run() noexcept {
-  auto& calls = model_->calls();
-  for (;;) {
-    if (stopping_) {
-      calls.pass_on();
-      finish();
-      return;
-    }
-    auto call = calls.receive_or_park(*this);
-    if (!call) {
-      // Parked, so this thread owns nothing any more, unless a stop came in between and found nobody parked yet.
-      if (stopping_ && calls.unpark(*this))
-        finish();
-      return;
-    }
-    {
-      const std::lock_guard lock{mutex_};
-      current_ = *call;
-    }
-    execute(**call);
-    {
-      const std::lock_guard lock{mutex_};
-      current_.reset();
-    }
-    call->reset();
-    if (pool_->contended() && !stopping_) {
-      wake();
+  for (auto call = held_ ? std::move(held_) : take(); call; call = take()) {
+    execute(*call);
+    if (pool_->contended()) {
+      enqueue();
       return;
     }
   }
 }
 
+/// The next call; null when there is none and the runner is parked, or it has stopped. Whoever gets null owns the
+/// runner no more.
+std::shared_ptr<inference_call> instance_runner::take() {
+  auto& calls = model_->calls();
+  {
+    // Under the lock that stop() takes, so that nothing is taken after a stop.
+    const std::lock_guard lock{mutex_};
+    current_.reset();
+    if (!stopping_) {
+      if (auto call = calls.receive_or_park(*this))
+        current_ = *std::move(call);
+      return current_;
+    }
+  }
+  calls.pass_on();
+  finish();
+  return nullptr;
+}
+
 void instance_runner::execute(inference_call& call) {
   const auto token = call.token();
-  if (stopping_) {
-    const std::lock_guard lock{mutex_};
-    call.respond(stop_reason_);
-  } else if (token.cancelled()) {
+  if (token.cancelled()) {
     model_->counts().withdrawn.fetch_add(1, std::memory_order_relaxed);
     call.respond(token.reason());
   } else {

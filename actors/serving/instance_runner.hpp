@@ -14,8 +14,9 @@ namespace troupe {
 
 /// The working half of an instance: takes calls from its model's queue, one after another, and runs them on the
 /// device's pool. It holds a slot only while there are calls; when the queue is empty it parks there, and the next
-/// call sends it back to the pool. With other work waiting for a slot it goes to the end of the pool's queue after each
-/// call. Made as a shared_ptr.
+/// call sends it back to the pool; a call that the instance calls immediate it answers at once, on the thread that
+/// brought it, in a slot leased for that. With other work waiting for a slot it goes to the end of the pool's queue
+/// after each call. Made as a shared_ptr.
 class instance_runner final : public pool_job,
                               public stream_waiter,
                               public std::enable_shared_from_this<instance_runner> {
@@ -24,7 +25,7 @@ class instance_runner final : public pool_job,
                   std::shared_ptr<executor_pool> pool);
 
   /// Begins to take calls.
-  void start() { wake(); }
+  void start() { enqueue(); }
 
   /// Takes no more calls, cancels the one that runs with `reason`, and calls `on_stopped` once that has really ended.
   /// To be called once, after `start()`.
@@ -34,16 +35,19 @@ class instance_runner final : public pool_job,
   void run() noexcept override;
 
  private:
+  void enqueue();
+  bool run_immediate();
+  std::shared_ptr<inference_call> take();
   void execute(inference_call& call);
   void finish();
 
   const std::unique_ptr<instance> worker_;
   const std::shared_ptr<served_model> model_;
   const std::shared_ptr<executor_pool> pool_;
+  std::shared_ptr<inference_call> held_;  // taken and found not to be immediate: the first one for run()
   std::atomic<bool> stopping_ = false;
   std::mutex mutex_;
-  std::shared_ptr<inference_call> current_;  // guarded by mutex_, as are the next two
-  error stop_reason_;
+  std::shared_ptr<inference_call> current_;  // guarded by mutex_, as is the next
   std::function<void()> on_stopped_;
 };
 

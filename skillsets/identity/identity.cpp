@@ -56,6 +56,10 @@ class identity_instance final : public instance {
     response.outputs.front().name = "output";
     return response;
   }
+
+  bool immediate(const inference_request& request) const noexcept override {
+    return request.parameters.find("delay_ms") == request.parameters.end();
+  }
 };
 
 class identity_model final : public loaded_model {

@@ -43,6 +43,11 @@ TEST_F(identity, answers_its_own_warm_up) {
   EXPECT_TRUE(worker->run(model->warm_up(), {}));
 }
 
+TEST_F(identity, is_immediate_unless_it_waits) {
+  EXPECT_TRUE(worker->immediate({}));
+  EXPECT_FALSE(worker->immediate({{}, {{"delay_ms", std::int64_t{0}}}}));
+}
+
 TEST_F(identity, waits_as_long_as_it_is_told) {
   const auto start = steady_clock::now();
   ASSERT_TRUE(run({{"delay_ms", std::int64_t{20}}}));

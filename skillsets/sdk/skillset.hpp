@@ -76,6 +76,13 @@ class instance {
   /// Does the work and blocks until it is done. Looks at `token` often enough to end within milliseconds of its
   /// cancellation, and then returns `token.reason()`.
   virtual expected<inference_response> run(const inference_request& request, const cancel_token& token) = 0;
+
+  /// True when `run` answers this request within microseconds and without blocking. Such work is done on the thread
+  /// that brought it, because handing it over would cost more than the work; everything else runs on a pool's thread.
+  virtual bool immediate(const inference_request& request) const noexcept {
+    static_cast<void>(request);
+    return false;
+  }
 };
 
 /// A model in memory, from which instances are made; whatever they can share, such as weights, lives here. Outlives

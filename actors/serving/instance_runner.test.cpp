@@ -1,0 +1,216 @@
+#include "actors/serving/instance_runner.hpp"
+
+#include "actors/serving/testing.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <semaphore>
+
+namespace troupe {
+namespace {
+
+using testing_support::await;
+using testing_support::recorded_call;
+using testing_support::scripted_instance;
+
+struct runner_test : testing::Test {
+  runner_test() {
+    model_folder folder;
+    folder.name = "m";
+    folder.limits.queue = 4;
+    model = std::make_shared<served_model>(std::move(folder), [] {});
+    model->set_ready({});
+  }
+
+  std::shared_ptr<instance_runner> start(testing_support::work what) {
+    auto runner =
+        std::make_shared<instance_runner>(std::make_unique<scripted_instance>(std::move(what)), model, pool);
+    runner->start();
+    return runner;
+  }
+
+  std::shared_ptr<recorded_call> submit() {
+    auto call = std::make_shared<recorded_call>();
+    EXPECT_TRUE(model->submit(call));
+    return call;
+  }
+
+  /// Stops a runner and waits for its end.
+  void stop(instance_runner& runner) {
+    std::binary_semaphore stopped{0};
+    runner.stop(make_error(status_code::unavailable, "stopping"), [&] { stopped.release(); });
+    stopped.acquire();
+  }
+
+  std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", 2);
+  std::shared_ptr<served_model> model;
+};
+
+expected<inference_response> nothing(const inference_request&, const cancel_token&) {
+  return inference_response{};
+}
+
+TEST_F(runner_test, answers_what_was_queued_before_and_comes_after_it_started) {
+  const auto before = submit();
+  const auto runner = start(nothing);
+  EXPECT_TRUE(before->wait());
+  await([&] { return model->calls().stats().waiting == 1; });
+  EXPECT_TRUE(submit()->wait());
+  stop(*runner);
+  EXPECT_EQ(model->counts().executed, 2u);
+}
+
+TEST_F(runner_test, an_idle_runner_holds_no_slot) {
+  const auto runner = start(nothing);
+  await([&] { return pool->stats().busy == 0 && model->calls().stats().waiting == 1; });
+  stop(*runner);
+}
+
+TEST_F(runner_test, contains_whatever_the_skillset_throws) {
+  const auto runner = start([](const auto&, const auto&) -> expected<inference_response> { throw 42; });
+  EXPECT_EQ(submit()->wait().error().code, status_code::internal);
+  EXPECT_EQ(submit()->wait().error().code, status_code::internal) << "and goes on";
+  stop(*runner);
+  const auto other = start([](const auto&, const auto&) -> expected<inference_response> {
+    throw std::runtime_error{"out of luck"};
+  });
+  EXPECT_EQ(submit()->wait().error().cause, "the skillset failed: out of luck");
+  stop(*other);
+}
+
+TEST_F(runner_test, a_call_cancelled_in_the_queue_never_runs) {
+  std::binary_semaphore running{0}, go{0};
+  const auto runner = start([&](const auto&, const auto&) -> expected<inference_response> {
+    running.release();
+    go.acquire();
+    return inference_response{};
+  });
+  const auto first = submit();
+  running.acquire();
+  const auto withdrawn = submit();
+  const auto cancelled = submit();
+  withdrawn->scope().cancel(make_error(status_code::cancelled, "gone"));
+  EXPECT_TRUE(model->withdraw(*withdrawn));
+  EXPECT_FALSE(model->withdraw(*withdrawn)) << "it is out already";
+  cancelled->scope().cancel(make_error(status_code::cancelled, "gone"));
+  go.release();
+  EXPECT_TRUE(first->wait());
+  EXPECT_EQ(cancelled->wait().error().cause, "gone");
+  EXPECT_FALSE(withdrawn->answered()) << "whoever withdraws a call answers it";
+  stop(*runner);
+  EXPECT_EQ(model->counts().executed, 1u);
+  EXPECT_EQ(model->counts().withdrawn, 2u);
+}
+
+TEST_F(runner_test, stopping_cancels_what_runs_and_leaves_what_is_queued) {
+  std::binary_semaphore running{0};
+  const auto runner = start([&](const auto&, const cancel_token& token) -> expected<inference_response> {
+    running.release();
+    await([&] { return token.cancelled(); });
+    return token.reason();
+  });
+  const auto current = submit();
+  running.acquire();
+  const auto queued = submit();
+  stop(*runner);
+  EXPECT_EQ(current->wait().error().cause, "stopping");
+  EXPECT_FALSE(queued->answered());
+  const auto next = start(nothing);
+  EXPECT_TRUE(queued->wait()) << "the next instance takes it";
+  stop(*next);
+}
+
+TEST_F(runner_test, a_full_queue_refuses_and_an_unavailable_model_answers_what_it_has) {
+  std::vector<std::shared_ptr<recorded_call>> calls;
+  for (int i = 0; i != 4; ++i)
+    calls.push_back(submit());
+  EXPECT_EQ(model->submit(std::make_shared<recorded_call>()).error().code, status_code::resource_exhausted);
+  EXPECT_EQ(model->counts().refused, 1u);
+  model->set_unavailable(make_error(status_code::internal, "broken"));
+  for (const auto& call : calls)
+    EXPECT_EQ(call->wait().error().code, status_code::unavailable);
+  EXPECT_EQ(model->submit(std::make_shared<recorded_call>()).error().code, status_code::unavailable);
+  EXPECT_EQ(model->current().reason, "broken");
+}
+
+TEST_F(runner_test, models_take_turns_on_a_busy_pool) {
+  pool = std::make_shared<executor_pool>("CPU", 1);
+  std::string order;
+  std::binary_semaphore go{0};
+  ASSERT_TRUE(pool->submit(make_job([&] { go.acquire(); })));
+  model_folder folder;
+  folder.name = "other";
+  const auto other = std::make_shared<served_model>(std::move(folder), [] {});
+  other->set_ready({});
+  const auto note = [&](char who) {
+    return [&order, who](const auto&, const auto&) -> expected<inference_response> {
+      order += who;
+      return inference_response{};
+    };
+  };
+  const auto a = start(note('a'));
+  const auto b = std::make_shared<instance_runner>(std::make_unique<scripted_instance>(note('b')), other, pool);
+  b->start();
+  std::vector<std::shared_ptr<recorded_call>> calls;
+  for (int i = 0; i != 3; ++i) {
+    calls.push_back(submit());
+    calls.push_back(std::make_shared<recorded_call>());
+    ASSERT_TRUE(other->submit(calls.back()));
+  }
+  go.release();
+  for (const auto& call : calls)
+    EXPECT_TRUE(call->wait());
+  stop(*a);
+  stop(*b);
+  EXPECT_EQ(order, "ababab");
+}
+
+TEST_F(runner_test, stress_every_admitted_call_is_answered_once) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  constexpr int callers = 3, each = 3000;
+  std::vector<std::vector<std::shared_ptr<recorded_call>>> admitted(callers);
+  std::vector<std::shared_ptr<instance_runner>> runners;
+  for (int i = 0; i != 2; ++i)
+    runners.push_back(start(nothing));
+  std::atomic<bool> done = false;
+  std::jthread restarter{[&] {
+    while (!done) {
+      stop(*runners.front());
+      runners.front() = start(nothing);
+    }
+  }};
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t != callers; ++t)
+      threads.emplace_back([&, t] {
+        std::mt19937 random{seed + static_cast<unsigned>(t)};
+        for (int i = 0; i != each; ++i) {
+          auto call = std::make_shared<recorded_call>();
+          if (!model->submit(call))
+            continue;
+          admitted[static_cast<std::size_t>(t)].push_back(call);
+          if (random() % 4 == 0) {
+            const auto gone = make_error(status_code::cancelled, "gone");
+            call->scope().cancel(gone);
+            model->withdraw(*call);
+            call->respond(gone);
+          }
+        }
+      });
+  }
+  for (const auto& calls : admitted)
+    for (const auto& call : calls)
+      await([&] { return call->answered(); });
+  done = true;
+  restarter.join();
+  for (const auto& runner : runners)
+    stop(*runner);
+  EXPECT_EQ(model->calls().stats().buffered, 0u);
+  EXPECT_EQ(model->calls().stats().waiting, 0u);
+  EXPECT_EQ(model->counts().admitted, model->counts().executed + model->counts().withdrawn);
+}
+
+}  // namespace
+}  // namespace troupe

@@ -1,0 +1,135 @@
+#include "actors/serving/model_folder.hpp"
+
+#include "actors/serving/file_hash.hpp"
+#include "actors/serving/skillset_catalog.hpp"
+#include "actors/serving/testing.hpp"
+
+#include <gtest/gtest.h>
+
+namespace troupe {
+namespace {
+
+using testing_support::scripted_skillset;
+using testing_support::temporary_folder;
+
+constexpr auto empty_sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+struct model_folder_test : testing::Test {
+  model_folder_test() { catalog.add(std::make_unique<scripted_skillset>()); }
+
+  expected<model_folder> read(const std::string& text) {
+    folder.write("m/model.toml", text);
+    return read_model_folder(folder.path() / "m", catalog);
+  }
+
+  std::string refusal(const std::string& text) {
+    const auto result = read(text);
+    EXPECT_FALSE(result) << text;
+    if (result)
+      return {};
+    EXPECT_EQ(result.error().code, status_code::invalid_argument);
+    const auto& cause = result.error().cause;
+    const auto file = (folder.path() / "m/model.toml").string();
+    return cause.rfind(file, 0) == 0 ? cause.substr(file.size()) : cause;
+  }
+
+  temporary_folder folder;
+  skillset_catalog catalog{folder.path() / "skillsets"};
+};
+
+TEST_F(model_folder_test, fills_in_what_is_not_said) {
+  const auto m = read("skillset = 'scripted'");
+  ASSERT_TRUE(m);
+  EXPECT_EQ(m->name, "m");
+  EXPECT_EQ(m->version, "1");
+  EXPECT_EQ(m->device, "CPU");
+  EXPECT_EQ(m->instances, 1);
+  EXPECT_EQ(m->on_failure, failure_policy::fatal);
+  EXPECT_EQ(m->limits.items, 1024);
+  EXPECT_EQ(m->limits.queue, 128u);
+  EXPECT_EQ(m->options.at("flag"), parameter{true});
+  EXPECT_EQ(m->options.at("count"), parameter{std::int64_t{3}});
+  EXPECT_EQ(m->options.at("ratio"), parameter{0.5});
+  EXPECT_EQ(m->options.at("mode"), parameter{std::string{"fast"}});
+}
+
+TEST_F(model_folder_test, reads_everything_that_can_be_said) {
+  const auto m = read(std::string{"skillset = 'scripted'\nversion = '2'\ndevice = 'GPU'\ninstances = 4\n"
+                                  "on_failure = 'unavailable'\n[limits]\nitems = 5\nqueue = 6\n"
+                                  "[options]\nflag = false\ncount = 10\nratio = 1\nmode = 'slow'\n"
+                                  "[files]\nweights = { path = 'w.bin', sha256 = '"} +
+                      empty_sha256 + "' }\n");
+  ASSERT_TRUE(m) << to_string(m.error());
+  EXPECT_EQ(m->version, "2");
+  EXPECT_EQ(m->on_failure, failure_policy::unavailable);
+  EXPECT_EQ(m->limits.queue, 6u);
+  EXPECT_EQ(m->options.at("ratio"), parameter{1.0});
+  EXPECT_EQ(m->files.at("weights").path, folder.path() / "m/w.bin");
+  const auto settings = settings_of(*m);
+  EXPECT_EQ(settings.instances, 4);
+  EXPECT_EQ(settings.device, "GPU");
+}
+
+TEST_F(model_folder_test, names_line_and_key_of_what_is_wrong) {
+  EXPECT_EQ(refusal("version = '1'"), ":1: 'skillset' is missing");
+  EXPECT_EQ(refusal("skillset = 'scripted'\ninstances = 0"), ":2: 'instances' must be an integer from 1 to 1024");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[options]\ncount = 11"),
+            ":3: 'options.count' must be an integer from 1 to 10");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[options]\nmode = 'odd'"), ":3: 'options.mode' is 'odd'");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[options]\nspeed = 1"), ":3: 'speed' is not a known key");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[limits]\nqueue = -1").substr(0, 18), ":3: 'limits.queue'");
+  EXPECT_EQ(refusal("skillset = 'nope'"), ":1: 'skillset' cannot be used: there is no skillset 'nope'");
+  EXPECT_EQ(refusal("skillset = '../x'"), ":1: 'skillset' cannot be used: there is no skillset '../x'");
+  EXPECT_EQ(refusal("skillset = ").substr(0, 3), ":1:");
+}
+
+TEST_F(model_folder_test, keeps_files_inside_the_folder_and_wants_their_hash) {
+  for (const auto* entry : {"{ path = '/etc/passwd', sha256 = 'H' }", "{ path = '../x', sha256 = 'H' }",
+                            "{ path = 'a/../../x', sha256 = 'H' }", "{ path = '', sha256 = 'H' }", "{ sha256 = 'H' }",
+                            "{ path = 'x' }", "{ path = 'x', sha256 = 'abc' }", "'x'"}) {
+    std::string text = std::string{"skillset = 'scripted'\n[files]\nweights = "} + entry;
+    if (const auto at = text.find("'H'"); at != std::string::npos)
+      text.replace(at + 1, 1, empty_sha256);
+    EXPECT_EQ(refusal(text).substr(0, 20), ":3: 'files.weights' ") << entry;
+  }
+}
+
+TEST_F(model_folder_test, reads_a_repository_in_order_and_says_when_there_is_none) {
+  folder.write("repo/b/model.toml", "skillset = 'scripted'");
+  folder.write("repo/a/model.toml", "skillset = 'scripted'");
+  folder.write("repo/notes/readme.txt", "not a model");
+  const auto models = read_model_repository(folder.path() / "repo", catalog);
+  ASSERT_TRUE(models);
+  ASSERT_EQ(models->size(), 2u);
+  EXPECT_EQ(models->front().name, "a");
+  EXPECT_EQ(read_model_repository(folder.path() / "none", catalog).error().code, status_code::not_found);
+  folder.write("repo/a b/model.toml", "skillset = 'scripted'");
+  EXPECT_EQ(read_model_repository(folder.path() / "repo", catalog).error().code, status_code::invalid_argument);
+}
+
+TEST_F(model_folder_test, verifies_files) {
+  folder.write("m/w.bin", "");
+  auto m = read(std::string{"skillset = 'scripted'\n[files]\nweights = { path = 'w.bin', sha256 = '"} + empty_sha256 +
+                "' }");
+  ASSERT_TRUE(m);
+  EXPECT_TRUE(verify_files(*m, {}));
+  cancel_scope scope;
+  scope.cancel(make_error(status_code::cancelled, "enough"));
+  folder.write("m/w.bin", "something else");
+  EXPECT_EQ(verify_files(*m, scope.token()).error().cause, "enough");
+  EXPECT_EQ(verify_files(*m, {}).error().code, status_code::data_loss);
+  std::filesystem::remove(folder.path() / "m/w.bin");
+  EXPECT_EQ(verify_files(*m, {}).error().code, status_code::not_found);
+  EXPECT_EQ(sha256_of(folder.path()).error().code, status_code::not_found) << "a folder is no file";
+}
+
+TEST_F(model_folder_test, catalog_opens_shared_objects_once_and_says_why_it_can_not) {
+  folder.write("skillsets/broken.so", "this is not a shared object");
+  EXPECT_EQ(catalog.names(), "broken, scripted");
+  const auto broken = catalog.find("broken");
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().code, status_code::internal);
+}
+
+}  // namespace
+}  // namespace troupe

@@ -1,0 +1,379 @@
+#include "skillsets/text_embedding/text_embedding.hpp"
+
+#include "skillsets/text_embedding/batch_plan.hpp"
+#include "skillsets/text_embedding/bert_config.hpp"
+#include "skillsets/text_embedding/bert_encoder.hpp"
+#include "skillsets/text_embedding/encoder_file.hpp"
+#include "skillsets/text_embedding/inference.hpp"
+#include "skillsets/text_embedding/pooling.hpp"
+#include "skillsets/text_embedding/safetensors.hpp"
+#include "skillsets/text_embedding/text_tokenizer.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <openvino/runtime/compiled_model.hpp>
+#include <openvino/runtime/core.hpp>
+#include <openvino/runtime/infer_request.hpp>
+#include <utility>
+
+namespace troupe {
+namespace {
+
+constexpr std::int64_t largest_text = 1'000'000;
+constexpr std::int64_t largest_budget = 1'000'000;
+
+/// The `[options]` of a model.
+struct embedding_options {
+  pooling_mode pooling = pooling_mode::mean;
+  bool normalize = true;
+  std::int64_t max_tokens = 0;  ///< 0: as the model's files say
+  bool bf16 = false;
+  std::size_t batch_tokens = 1024;
+};
+
+embedding_options read_options(const parameter_map& options) {
+  return {std::get<std::string>(options.at("pooling")) == "cls" ? pooling_mode::cls : pooling_mode::mean,
+          std::get<bool>(options.at("normalize")), std::get<std::int64_t>(options.at("max_tokens")),
+          std::get<std::string>(options.at("precision")) == "bf16",
+          static_cast<std::size_t>(std::get<std::int64_t>(options.at("batch_tokens")))};
+}
+
+bool has_file(const model_settings& settings, std::string_view role) {
+  return settings.files.find(role) != settings.files.end();
+}
+
+expected<std::filesystem::path> file_of(const model_settings& settings, std::string_view role) {
+  const auto i = settings.files.find(role);
+  if (i != settings.files.end())
+    return i->second;
+  return make_error(status_code::not_found,
+                    "model '" + settings.name + "' has no file for the role '" + std::string{role} + "'",
+                    "text_embedding needs a tokenizer, and either weights and a config or a model");
+}
+
+/// An encoder before pooling, and what it can take.
+struct encoder {
+  std::shared_ptr<ov::Model> model;
+  std::optional<bert_config> limits;  ///< nothing when no config says them
+};
+
+expected<encoder> build_encoder(const model_settings& settings) {
+  const auto weights_path = file_of(settings, "weights");
+  if (!weights_path)
+    return weights_path.error();
+  const auto config_path = file_of(settings, "config");
+  if (!config_path)
+    return config_path.error();
+  const auto config = read_bert_config(*config_path);
+  if (!config)
+    return config.error();
+  const auto weights = safetensors_file::open(*weights_path);
+  if (!weights)
+    return weights.error();
+  auto model = build_bert(*config, *weights);
+  if (!model) {
+    model.error().cause = "weights '" + weights_path->string() + "': " + model.error().cause;
+    return model.error();
+  }
+  return encoder{*std::move(model), *config};
+}
+
+expected<encoder> load_encoder(ov::Core& core, const model_settings& settings) {
+  if (!has_file(settings, "model"))
+    return build_encoder(settings);
+  const auto weights = has_file(settings, "weights") ? settings.files.find("weights")->second : "";
+  auto model = read_encoder(core, settings.files.find("model")->second, weights);
+  if (!model)
+    return model.error();
+  encoder result{*std::move(model), {}};
+  if (has_file(settings, "config")) {
+    const auto config = read_bert_config(settings.files.find("config")->second);
+    if (!config)
+      return config.error();
+    result.limits = *config;
+  }
+  return result;
+}
+
+/// The longest text in tokens: the option, else what the model's files say.
+expected<std::int64_t> longest_text(const model_settings& settings, const embedding_options& options,
+                                    const std::optional<bert_config>& limits) {
+  auto length = options.max_tokens;
+  if (length == 0 && has_file(settings, "sentence_config")) {
+    const auto told = read_max_seq_length(settings.files.find("sentence_config")->second);
+    if (!told)
+      return told.error();
+    length = *told;
+  }
+  if (length == 0 && limits)
+    length = limits->max_position_embeddings;
+  if (length == 0)
+    return make_error(status_code::invalid_argument, "nothing says how many tokens model '" + settings.name + "' takes",
+                      "set the option max_tokens, or add its config.json under the role 'config'");
+  if (limits && length > limits->max_position_embeddings)
+    return make_error(status_code::invalid_argument,
+                      "max_tokens is " + std::to_string(length) + ", and model '" + settings.name + "' has " +
+                          std::to_string(limits->max_position_embeddings) + " positions",
+                      "lower the option max_tokens");
+  return length;
+}
+
+/// OK unless the tokeniser can give ids or types that the encoder has no rows for.
+expected<void> check_tokenizer(const text_tokenizer& tokenizer, const bert_config& limits,
+                               const std::filesystem::path& path) {
+  const auto wrong = [&](const std::string& what, std::int64_t number, std::int64_t rows) {
+    return make_error(status_code::invalid_argument,
+                      "tokenizer '" + path.string() + "' gives " + what + " " + std::to_string(number) +
+                          ", and the model has " + std::to_string(rows) + " of them",
+                      "give the tokenizer.json that belongs to the model");
+  };
+  if (tokenizer.largest_id() >= limits.vocab_size)
+    return wrong("the id", tokenizer.largest_id(), limits.vocab_size);
+  const auto sample = tokenizer.encode("a");
+  if (!sample)
+    return sample.error();
+  for (const auto type : sample->types)
+    if (type >= limits.type_vocab_size)
+      return wrong("the token type", type, limits.type_vocab_size);
+  return {};
+}
+
+expected<text_tokenizer> load_tokenizer(const model_settings& settings, std::int64_t max_tokens,
+                                        const std::optional<bert_config>& limits) {
+  const auto path = file_of(settings, "tokenizer");
+  if (!path)
+    return path.error();
+  auto tokenizer = text_tokenizer::load(*path, static_cast<std::size_t>(max_tokens));
+  if (!tokenizer || !limits)
+    return tokenizer;
+  if (auto fits = check_tokenizer(*tokenizer, *limits, *path); !fits)
+    return fits.error();
+  return tokenizer;
+}
+
+/// What the instances of a model share.
+struct model_core {
+  ov::Core core;  // first member: what it made goes before it
+  ov::CompiledModel compiled;
+  text_tokenizer tokenizer;
+  std::size_t dimension;
+  std::size_t batch_tokens;
+};
+
+/// The inputs of one run, whose memory is kept from run to run.
+class batch_inputs {
+ public:
+  explicit batch_inputs(std::int64_t padding_id) : padding_id_(padding_id) {}
+
+  void fill(const text_batch& batch, const std::vector<encoded_text>& texts) {
+    const auto size = batch.texts.size() * batch.length;
+    shape_ = {batch.texts.size(), batch.length};
+    ids_.assign(size, padding_id_);
+    mask_.assign(size, 0);
+    types_.assign(size, 0);
+    std::ptrdiff_t row = 0;
+    for (const auto text : batch.texts) {
+      const auto& [ids, types, dropped] = texts[text];
+      std::copy(ids.begin(), ids.end(), ids_.begin() + row);
+      std::copy(types.begin(), types.end(), types_.begin() + row);
+      std::fill_n(mask_.begin() + row, ids.size(), 1);
+      row += static_cast<std::ptrdiff_t>(batch.length);
+    }
+  }
+
+  /// Lends the inputs to `request`, until they are filled again.
+  void lend(ov::InferRequest& request, const ov::CompiledModel& model) {
+    for (const auto& port : model.inputs()) {
+      const auto& names = port.get_names();
+      auto& data = names.count("input_ids") ? ids_ : names.count("attention_mask") ? mask_ : types_;
+      request.set_tensor(port, ov::Tensor{ov::element::i64, shape_, data.data()});
+    }
+  }
+
+ private:
+  std::int64_t padding_id_;
+  ov::Shape shape_;
+  std::vector<std::int64_t> ids_;
+  std::vector<std::int64_t> mask_;
+  std::vector<std::int64_t> types_;
+};
+
+class embedding_instance final : public instance {
+ public:
+  explicit embedding_instance(model_core& core)
+      : core_(core), request_(core.compiled.create_infer_request()), inputs_(core.tokenizer.padding_id()) {}
+
+  expected<inference_response> run(const inference_request& request, const cancel_token& token) override {
+    const auto& input = request.inputs.front();
+    const auto texts = split_bytes(input.data.view(), input.shape.front());
+    if (!texts)
+      return texts.error();
+    const auto encoded = tokenize(*texts, token);
+    if (!encoded)
+      return encoded.error();
+    auto vectors = embed(*encoded, token);
+    if (!vectors)
+      return vectors.error();
+    const auto truncated =
+        std::count_if(encoded->begin(), encoded->end(), [](const auto& text) { return text.dropped != 0; });
+    inference_response response;
+    response.outputs.push_back({"embedding",
+                                datatype::fp32,
+                                {input.shape.front(), static_cast<std::int64_t>(core_.dimension)},
+                                buffer::take(*std::move(vectors))});
+    response.parameters.emplace("truncated_texts", static_cast<std::int64_t>(truncated));
+    return response;
+  }
+
+ private:
+  expected<std::vector<encoded_text>> tokenize(const std::vector<std::string_view>& texts, const cancel_token& token) {
+    std::vector<encoded_text> encoded;
+    encoded.reserve(texts.size());
+    for (const auto text : texts) {
+      if (token.cancelled())
+        return token.reason();
+      const auto name = "text " + std::to_string(encoded.size()) + " ";
+      auto one = core_.tokenizer.encode(text);
+      if (!one)
+        return make_error(one.error().code, name + one.error().cause, one.error().remedy);
+      if (one->ids.empty())
+        return make_error(status_code::invalid_argument, name + "has no tokens for this model", "send longer texts");
+      encoded.push_back(*std::move(one));
+    }
+    return encoded;
+  }
+
+  /// The vectors of all texts, one after the other.
+  expected<std::vector<float>> embed(const std::vector<encoded_text>& texts, const cancel_token& token) {
+    std::vector<std::size_t> lengths;
+    for (const auto& text : texts)
+      lengths.push_back(text.ids.size());
+    std::vector<float> vectors(texts.size() * core_.dimension);
+    for (const auto& batch : plan_batches(lengths, core_.batch_tokens)) {
+      if (token.cancelled())
+        return token.reason();
+      if (auto done = run_batch(batch, texts, token, vectors); !done)
+        return done.error();
+    }
+    return vectors;
+  }
+
+  expected<void> run_batch(const text_batch& batch, const std::vector<encoded_text>& texts, const cancel_token& token,
+                           std::vector<float>& vectors) try {
+    inputs_.fill(batch, texts);
+    inputs_.lend(request_, core_.compiled);
+    if (auto done = infer(request_, token); !done)
+      return done;
+    const auto output = request_.get_output_tensor();
+    if (output.get_shape() != ov::Shape{batch.texts.size(), core_.dimension})
+      return make_error(status_code::internal, "the model gave " + std::to_string(output.get_size()) + " numbers for " +
+                                                   std::to_string(batch.texts.size()) + " texts");
+    const auto* row = output.data<const float>();
+    for (const auto text : batch.texts) {
+      std::copy_n(row, core_.dimension, vectors.begin() + static_cast<std::ptrdiff_t>(text * core_.dimension));
+      row += core_.dimension;
+    }
+    return {};
+  } catch (const std::exception& e) {
+    return make_error(status_code::internal, "OpenVINO can't run the model: " + one_line(e));
+  }
+
+  model_core& core_;
+  ov::InferRequest request_;
+  batch_inputs inputs_;
+};
+
+expected<model_core> load_core(const model_settings& settings, const cancel_token& token) {
+  const auto options = read_options(settings.options);
+  ov::Core core;
+  if (auto there = check_device(core, settings.device); !there)
+    return there.error();
+  const auto encoder = load_encoder(core, settings);
+  if (!encoder)
+    return encoder.error();
+  const auto max_tokens = longest_text(settings, options, encoder->limits);
+  if (!max_tokens)
+    return max_tokens.error();
+  auto tokenizer = load_tokenizer(settings, *max_tokens, encoder->limits);
+  if (!tokenizer)
+    return tokenizer.error();
+  const auto graph = add_pooling(encoder->model, options.pooling, options.normalize);
+  if (!graph)
+    return graph.error();
+  if (token.cancelled())
+    return token.reason();
+  auto compiled = compile(core, graph->model, {settings.device, settings.instances, options.bf16});
+  if (!compiled)
+    return compiled.error();
+  if (token.cancelled())
+    return token.reason();
+  return model_core{std::move(core), *std::move(compiled), *std::move(tokenizer),
+                    static_cast<std::size_t>(graph->dimension), options.batch_tokens};
+}
+
+class embedding_model final : public loaded_model {
+ public:
+  explicit embedding_model(model_core core)
+      : core_(std::move(core)),
+        signature_{{{"text", datatype::bytes, {-1}}},
+                   {{"embedding", datatype::fp32, {-1, static_cast<std::int64_t>(core_.dimension)}}},
+                   true} {}
+
+  const signature& describe() const override { return signature_; }
+
+  expected<std::unique_ptr<instance>> make_instance() override {
+    try {
+      return std::unique_ptr<instance>{std::make_unique<embedding_instance>(core_)};
+    } catch (const std::exception& e) {
+      return make_error(status_code::internal, "OpenVINO can't make an instance: " + one_line(e));
+    }
+  }
+
+  inference_request warm_up() const override {
+    std::string texts;
+    std::string longer;
+    for (int i = 0; i != 30; ++i)
+      longer += "a text of some length ";
+    append_bytes(texts, "a text");
+    append_bytes(texts, longer);
+    return {{tensor{"text", datatype::bytes, {2}, buffer::take(std::move(texts))}}, {}};
+  }
+
+ private:
+  model_core core_;
+  signature signature_;
+};
+
+class embedding_skillset final : public skillset {
+ public:
+  std::string_view name() const override { return "text_embedding"; }
+
+  std::string_view platform() const override { return "openvino"; }
+
+  std::vector<option_spec> options() const override {
+    return {{"pooling", std::string{"mean"}, {"mean", "cls"}},
+            {"normalize", true, {}},
+            {"max_tokens", std::int64_t{0}, {}, 0, static_cast<double>(largest_text)},
+            {"precision", std::string{"f32"}, {"f32", "bf16"}},
+            {"batch_tokens", std::int64_t{1024}, {}, 1, static_cast<double>(largest_budget)}};
+  }
+
+  expected<std::unique_ptr<loaded_model>> load(const model_settings& settings, const cancel_token& token) override {
+    try {
+      auto core = load_core(settings, token);
+      if (!core)
+        return core.error();
+      return std::unique_ptr<loaded_model>{std::make_unique<embedding_model>(*std::move(core))};
+    } catch (const std::exception& e) {
+      return make_error(status_code::internal, "can't load model '" + settings.name + "': " + one_line(e));
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<skillset> make_text_embedding_skillset() {
+  return std::make_unique<embedding_skillset>();
+}
+
+}  // namespace troupe

@@ -1,0 +1,272 @@
+#include "skillsets/text_embedding/text_embedding.hpp"
+
+#include "skillsets/text_embedding/test_model.hpp"
+
+#include <dlfcn.h>
+#include <gmock/gmock.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace troupe {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+std::string words(int count) {
+  std::string text;
+  for (int i = 0; i != count; ++i)
+    text += "word" + std::to_string(i % 10) + " ";
+  return text;
+}
+
+struct text_embedding : testing::Test {
+  static void SetUpTestSuite() {
+    auto loaded = make_text_embedding_skillset()->load(minilm_settings(), {});
+    ASSERT_TRUE(loaded) << to_string(loaded.error());
+    model = *std::move(loaded);
+  }
+  static void TearDownTestSuite() { model.reset(); }
+
+  expected<inference_response> run(const std::vector<std::string>& texts, const cancel_token& token = {}) {
+    return worker->run(request_of(texts), token);
+  }
+
+  /// What loading says after `change` was made to good settings.
+  static error load_error(const std::function<void(model_settings&)>& change) {
+    auto settings = minilm_settings();
+    change(settings);
+    const auto loaded = make_text_embedding_skillset()->load(settings, {});
+    EXPECT_FALSE(loaded);
+    return loaded ? error{} : loaded.error();
+  }
+
+  static inline std::unique_ptr<loaded_model> model;
+  std::unique_ptr<instance> worker = *model->make_instance();
+  const std::vector<std::string> sample{"one text", words(100), "", "another"};
+  /// Work for minutes.
+  const std::vector<std::string> too_much = std::vector<std::string>(2000, words(200));
+};
+
+TEST_F(text_embedding, describes_itself) {
+  const auto& signature = model->describe();
+  ASSERT_EQ(signature.inputs.size(), 1u);
+  EXPECT_EQ(signature.inputs.front().name, "text");
+  EXPECT_EQ(signature.inputs.front().type, datatype::bytes);
+  EXPECT_EQ(signature.inputs.front().shape, (std::vector<std::int64_t>{-1}));
+  ASSERT_EQ(signature.outputs.size(), 1u);
+  EXPECT_EQ(signature.outputs.front().name, "embedding");
+  EXPECT_EQ(signature.outputs.front().shape, (std::vector<std::int64_t>{-1, 384}));
+  EXPECT_TRUE(signature.batches);
+}
+
+TEST_F(text_embedding, answers_its_own_warm_up) {
+  const auto response = worker->run(model->warm_up(), {});
+  ASSERT_TRUE(response) << to_string(response.error());
+  EXPECT_EQ(response->outputs.front().shape, (std::vector<std::int64_t>{2, 384}));
+}
+
+TEST_F(text_embedding, no_texts_are_no_vectors) {
+  const auto response = run({});
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->outputs.front().shape, (std::vector<std::int64_t>{0, 384}));
+  EXPECT_EQ(response->outputs.front().data.size(), 0u);
+  EXPECT_EQ(truncated_of(*response), 0);
+}
+
+TEST_F(text_embedding, vectors_have_length_1) {
+  const auto numbers = numbers_of(*run(sample));
+  for (std::size_t i = 0; i != sample.size(); ++i) {
+    double sum = 0;
+    for (std::size_t j = 0; j != 384; ++j)
+      sum += numbers[i * 384 + j] * numbers[i * 384 + j];
+    EXPECT_NEAR(sum, 1, 1e-5);
+  }
+}
+
+TEST_F(text_embedding, counts_the_texts_that_were_cut) {
+  EXPECT_EQ(truncated_of(*run({"a", words(300), "b", words(400)})), 2);
+}
+
+TEST_F(text_embedding, takes_a_megabyte) {
+  for (const auto& text : {words(180'000), std::string(1'000'000, 'x'), std::string(1'000'000, '.')}) {
+    ASSERT_GE(text.size(), 1'000'000u);
+    const auto start = steady_clock::now();
+    const auto response = run({text, "short"});
+    ASSERT_TRUE(response) << to_string(response.error());
+    RecordProperty("ms", static_cast<int>((steady_clock::now() - start) / 1ms));
+    EXPECT_EQ(truncated_of(*response), text.front() == 'x' ? 0 : 1);  // one long word is one unknown token
+  }
+}
+
+TEST_F(text_embedding, names_the_text_that_is_not_utf_8) {
+  const auto response = run({"good",
+                             "b\xc3\xa4"
+                             "d\xff",
+                             "\xff"});
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().code, status_code::invalid_argument);
+  EXPECT_THAT(response.error().cause, HasSubstr("text 1 "));
+  EXPECT_THAT(response.error().cause, HasSubstr("byte 4"));
+  EXPECT_TRUE(run(sample));
+}
+
+TEST_F(text_embedding, refuses_contents_that_are_cut_short) {
+  const auto response =
+      worker->run({{tensor{"text", datatype::bytes, {1}, buffer::take(std::string("\x09\0\0\0abc", 7))}}, {}}, {});
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().code, status_code::invalid_argument);
+}
+
+TEST_F(text_embedding, a_cancelled_run_ends_with_the_reason_and_leaves_the_instance_usable) {
+  const auto before = numbers_of(*run(sample));
+  for (const auto delay : {0ms, 1ms, 250ms, 1500ms}) {
+    cancel_scope scope;
+    steady_clock::time_point cancelled_at;
+    std::jthread canceller{[&] {
+      std::this_thread::sleep_for(delay);
+      cancelled_at = steady_clock::now();
+      scope.cancel(make_error(status_code::unavailable, "shutting down"));
+    }};
+    const auto response = run(too_much, scope.token());
+    const auto ended_at = steady_clock::now();
+    canceller.join();
+    ASSERT_FALSE(response);
+    EXPECT_EQ(response.error(), make_error(status_code::unavailable, "shutting down"));
+    EXPECT_LT(ended_at - cancelled_at, 1s);
+    std::cout << "ended after " << (ended_at - cancelled_at) / 1us << " us\n";
+    EXPECT_EQ(numbers_of(*run(sample)), before);
+  }
+}
+
+TEST_F(text_embedding, a_run_ends_at_the_deadline) {
+  const auto before = numbers_of(*run(sample));
+  for (const auto time : {0ms, 20ms, 1500ms}) {
+    const auto deadline = steady_clock::now() + time;
+    const cancel_scope scope{deadline};
+    const auto response = run(too_much, scope.token());
+    ASSERT_FALSE(response);
+    EXPECT_EQ(response.error().code, status_code::deadline_exceeded);
+    EXPECT_GE(steady_clock::now(), deadline);
+    EXPECT_LT(steady_clock::now() - deadline, 1s);
+    EXPECT_EQ(numbers_of(*run(sample)), before);
+  }
+}
+
+TEST_F(text_embedding, a_far_deadline_changes_nothing) {
+  const cancel_scope scope{steady_clock::now() + 240h};
+  EXPECT_EQ(numbers_of(*run(sample, scope.token())), numbers_of(*run(sample)));
+}
+
+TEST_F(text_embedding, instances_do_not_disturb_each_other) {
+  const std::vector<std::string> other{words(30), "something else", words(7)};
+  const auto sample_numbers = numbers_of(*run(sample));
+  const auto other_numbers = numbers_of(*run(other));
+  const auto repeat = [](const std::vector<std::string>& texts, const std::vector<float>& numbers) {
+    const auto mine = *model->make_instance();
+    for (int i = 0; i != 10; ++i)
+      ASSERT_EQ(numbers_of(*mine->run(request_of(texts), {})), numbers);
+  };
+  std::jthread first{repeat, sample, sample_numbers};
+  std::jthread second{repeat, other, other_numbers};
+}
+
+TEST_F(text_embedding, a_cancelled_load_ends) {
+  cancel_scope scope;
+  scope.cancel(make_error(status_code::cancelled, "unloaded"));
+  const auto loaded = make_text_embedding_skillset()->load(minilm_settings(), scope.token());
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, status_code::cancelled);
+}
+
+TEST_F(text_embedding, names_the_role_that_is_missing) {
+  for (const auto* role : {"weights", "config", "tokenizer"}) {
+    const auto e = load_error([&](auto& settings) { settings.files.erase(role); });
+    EXPECT_EQ(e.code, status_code::not_found);
+    EXPECT_THAT(e.cause, HasSubstr("'" + std::string{role} + "'"));
+    EXPECT_FALSE(e.remedy.empty());
+  }
+}
+
+TEST_F(text_embedding, names_the_file_that_is_missing_or_corrupt) {
+  const test_folder folder;
+  const auto truncated = folder.path / "truncated";
+  std::ifstream original{minilm / "model.safetensors", std::ios::binary};
+  std::string start(1'000'000, '\0');
+  original.read(start.data(), static_cast<std::streamsize>(start.size()));
+  std::ofstream{truncated, std::ios::binary} << start;
+  std::ofstream{folder.path / "garbage"} << "garbage";
+  for (const auto* role : {"weights", "config", "tokenizer"})
+    for (const auto& path : {folder.path / "garbage", truncated}) {
+      const auto e = load_error([&](auto& settings) { settings.files[role] = path; });
+      EXPECT_EQ(e.code, status_code::invalid_argument) << role;
+      EXPECT_THAT(e.cause, HasSubstr(path.string()));
+    }
+}
+
+TEST_F(text_embedding, refuses_files_that_do_not_belong_together) {
+  const test_folder folder;
+  std::ifstream file{minilm / "config.json"};
+  auto config = nlohmann::json::parse(file);
+  config["num_attention_heads"] = 13;
+  std::ofstream{folder.path / "heads.json"} << config;
+  auto e = load_error([&](auto& settings) { settings.files["config"] = folder.path / "heads.json"; });
+  EXPECT_EQ(e.code, status_code::invalid_argument);
+  config["num_attention_heads"] = 12;
+  config["num_hidden_layers"] = 7;
+  std::ofstream{folder.path / "layers.json"} << config;
+  e = load_error([&](auto& settings) { settings.files["config"] = folder.path / "layers.json"; });
+  EXPECT_THAT(e.cause, HasSubstr("encoder.layer.6."));
+  EXPECT_THAT(e.cause, HasSubstr("model.safetensors"));
+  std::ifstream tokens{minilm / "tokenizer.json"};
+  auto tokenizer = nlohmann::json::parse(tokens);
+  tokenizer["model"]["vocab"]["a_word_more"] = 30522;
+  std::ofstream{folder.path / "tokenizer.json"} << tokenizer;
+  e = load_error([&](auto& settings) { settings.files["tokenizer"] = folder.path / "tokenizer.json"; });
+  EXPECT_EQ(e.code, status_code::invalid_argument);
+  EXPECT_THAT(e.cause, HasSubstr("30522"));
+}
+
+TEST_F(text_embedding, refuses_more_tokens_than_the_model_has_positions) {
+  const auto e = load_error([](auto& settings) { settings.options["max_tokens"] = std::int64_t{513}; });
+  EXPECT_EQ(e.code, status_code::invalid_argument);
+  EXPECT_THAT(e.cause, HasSubstr("512"));
+}
+
+TEST_F(text_embedding, takes_the_longest_text_from_the_models_files) {
+  auto settings = minilm_settings();
+  settings.options["max_tokens"] = std::int64_t{0};
+  const std::vector<std::string> texts{words(150), words(100)};  // two tokens a word
+  const auto truncated = [&] {
+    const auto loaded = make_text_embedding_skillset()->load(settings, {});
+    return truncated_of(*(*(*loaded)->make_instance())->run(request_of(texts), {}));
+  };
+  EXPECT_EQ(truncated(), 0);
+  settings.files["sentence_config"] = minilm / "sentence_bert_config.json";
+  EXPECT_EQ(truncated(), 1);
+}
+
+TEST_F(text_embedding, says_which_devices_there_are) {
+  const auto e = load_error([](auto& settings) { settings.device = "GPU.9"; });
+  EXPECT_EQ(e.code, status_code::unavailable);
+  EXPECT_THAT(e.message(), HasSubstr("CPU"));
+}
+
+TEST(text_embedding_plugin, is_what_the_shared_object_exports) {
+  void* const object = ::dlopen(TROUPE_TEXT_EMBEDDING, RTLD_NOW | RTLD_LOCAL);
+  ASSERT_NE(object, nullptr) << ::dlerror();
+  auto* const entry = reinterpret_cast<skillset_entry*>(::dlsym(object, skillset_entry_name));
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(entry()->name(), "text_embedding");
+  EXPECT_EQ(entry()->platform(), "openvino");
+  EXPECT_EQ(entry(), entry());
+  EXPECT_EQ(::dlsym(object, "troupe_tokenizer_load"), nullptr);
+  const auto loaded = entry()->load(minilm_settings(), {});
+  ASSERT_TRUE(loaded) << to_string(loaded.error());
+  EXPECT_TRUE((*(*loaded)->make_instance())->run((*loaded)->warm_up(), {}));
+}
+
+}  // namespace
+}  // namespace troupe
