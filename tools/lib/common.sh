@@ -36,7 +36,7 @@ logged() {
 }
 
 # network WHAT: stops here when WHAT would have to come from the network and must not.
-network() { [[ ! $offline ]] || die "$1 is not there yet, and --offline forbids to fetch it"; }
+network() { [[ ! $offline ]] || die "$1 would have to be downloaded, and --offline forbids it"; }
 
 # --- tools/downloads.lock ---------------------------------------------------------------------------------------------
 

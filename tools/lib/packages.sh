@@ -20,7 +20,7 @@ step_packages() {
   find_rust || wanted+=$'\n'$(packages rust)
   missing=$(missing_packages "$wanted")
   if [[ $missing ]]; then
-    network "package ${missing//$'\n'/, }"
+    network "${missing//$'\n'/, }"
     note "installing ${missing//$'\n'/ }"
     # shellcheck disable=SC2086  # one word a package
     install_packages $missing

@@ -24,7 +24,7 @@ fetch_wheels() {
   done < <(locked "$1")
   [[ $requirements ]] || return 0
 
-  network "the download of $1"
+  network "$1"
   find_python pip 'sys.version_info >= (3, 11)' || die "found no Python 3.11 or newer that has pip"
   note "downloading $(wc -l <<<"${requirements%$'\n'}") of its wheels"
   rm -rf "$folder" && mkdir -p "$folder"
