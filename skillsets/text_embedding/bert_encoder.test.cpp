@@ -29,7 +29,8 @@ struct bert_encoder : testing::Test {
     ov::Core core;
     auto compiled = compile(core, *model, {"CPU", 1, false});
     EXPECT_TRUE(compiled) << compiled.error().cause;
-    auto request = compiled->create_infer_request();
+    cancellable_request runner{*compiled};
+    auto& request = runner.get();
     std::vector<std::int64_t> ids{101, 7592, 1010, 2088, 102};
     std::vector<std::int64_t> types{0, 0, 1, 1, 1};
     if (mask.empty())
@@ -37,7 +38,7 @@ struct bert_encoder : testing::Test {
     for (const auto& [name, data] :
          {std::pair{"input_ids", &ids}, {"attention_mask", &mask}, {"token_type_ids", &types}})
       request.set_tensor(name, ov::Tensor{ov::element::i64, {1, tokens}, data->data()});
-    EXPECT_TRUE(infer(request, {}));
+    EXPECT_TRUE(runner.run({}));
     const auto output = request.get_tensor("last_hidden_state");
     return {output.data<const float>(), output.data<const float>() + output.get_size()};
   }

@@ -3,17 +3,13 @@
 #include "skillsets/text_embedding/encoder_file.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <openvino/runtime/compiled_model.hpp>
 #include <openvino/runtime/core.hpp>
 #include <openvino/runtime/exception.hpp>
-#include <openvino/runtime/infer_request.hpp>
 #include <openvino/runtime/properties.hpp>
 
 namespace troupe {
 namespace {
-
-using namespace std::chrono_literals;
 
 ov::AnyMap properties_for(const compile_target& target) {
   const auto streams = static_cast<std::int32_t>(std::clamp<std::int64_t>(target.instances, 1, INT32_MAX));
@@ -25,20 +21,6 @@ ov::AnyMap properties_for(const compile_target& target) {
     properties.insert(ov::hint::enable_cpu_pinning(false));
   }
   return properties;
-}
-
-/// Blocks until the request has ended or the deadline has passed; says which.
-bool wait_until(ov::InferRequest& request, steady_clock::time_point deadline) {
-  if (deadline == no_deadline) {
-    request.wait();
-    return true;
-  }
-  for (auto now = steady_clock::now(); now < deadline; now = steady_clock::now()) {
-    const auto rest = std::min<steady_clock::duration>(deadline - now, 1h);
-    if (request.wait_for(std::chrono::ceil<std::chrono::milliseconds>(rest)))
-      return true;
-  }
-  return false;
 }
 
 }  // namespace
@@ -69,24 +51,40 @@ expected<ov::CompiledModel> compile(ov::Core& core, const std::shared_ptr<ov::Mo
   return make_error(status_code::internal, "OpenVINO can't compile the model: " + one_line(e));
 }
 
-expected<void> infer(ov::InferRequest& request, const cancel_token& token) try {
-  request.start_async();
-  // After the start: what doesn't run yet can't be cancelled, and would run to its end.
-  const std::stop_callback on_stop{token.stop(), [&request] {
-                                     try {
-                                       request.cancel();
-                                     } catch (const std::exception&) {
-                                       // Then it runs to its end, which is waited for all the same.
-                                     }
-                                   }};
-  if (!wait_until(request, token.deadline()))
-    request.cancel();
-  request.wait();
+cancellable_request::cancellable_request(ov::CompiledModel& model) : request_(model.create_infer_request()) {
+  request_.set_callback([state = completion_](const std::exception_ptr&) {
+    const std::lock_guard lock{state->mutex};
+    state->ended = true;
+    state->changed.notify_all();
+  });
+}
+
+expected<void> cancellable_request::run(const cancel_token& token) try {
+  completion_->ended = false;
+  request_.start_async();
+  wait(token);
+  request_.wait();  // for what OpenVINO still does after the callback, and for its exception
   return {};
 } catch (const ov::Cancelled&) {
   return token.reason();
 } catch (const std::exception& e) {
   return make_error(status_code::internal, "OpenVINO can't run the model: " + one_line(e));
+}
+
+/// Blocks until the callback came, and cancels the request when `token` says so.
+void cancellable_request::wait(const cancel_token& token) {
+  const auto ended = [this] { return completion_->ended; };
+  std::unique_lock lock{completion_->mutex};
+  // Not wait_until for ever: libstdc++ overflows when it converts such a time.
+  const auto in_time = token.deadline() == no_deadline
+                           ? completion_->changed.wait(lock, token.stop(), ended)
+                           : completion_->changed.wait_until(lock, token.stop(), token.deadline(), ended);
+  if (in_time)
+    return;
+  lock.unlock();
+  request_.cancel();
+  lock.lock();
+  completion_->changed.wait(lock, ended);
 }
 
 }  // namespace troupe

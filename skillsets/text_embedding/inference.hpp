@@ -3,14 +3,16 @@
 #include "actors/concurrency/cancel_scope.hpp"
 #include "actors/concurrency/error.hpp"
 
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <openvino/runtime/infer_request.hpp>
 #include <string>
 
 namespace ov {
 class CompiledModel;
 class Core;
-class InferRequest;
 class Model;
 }  // namespace ov
 
@@ -31,8 +33,32 @@ expected<void> check_device(ov::Core& core, const std::string& device);
 expected<ov::CompiledModel> compile(ov::Core& core, const std::shared_ptr<ov::Model>& model,
                                     const compile_target& target);
 
-/// Runs a request whose inputs are set, and blocks until it has ended. Once `token` is cancelled it ends between two
-/// nodes of the graph, `token.reason()` is returned, and the request can be used again. INTERNAL when OpenVINO fails.
-expected<void> infer(ov::InferRequest& request, const cancel_token& token);
+/// A request that can be stopped while it runs. Used by one thread at a time.
+///
+/// `ov::InferRequest::wait()` gives up as soon as the request is cancelled, while its thread still reads the inputs.
+/// The callback comes when it has really ended, so that is what is waited for.
+class cancellable_request {
+ public:
+  explicit cancellable_request(ov::CompiledModel& model);
+
+  /// For setting inputs and reading outputs between runs.
+  ov::InferRequest& get() noexcept { return request_; }
+
+  /// Runs it with the inputs that are set, and blocks until it has ended. Once `token` is cancelled it ends between two
+  /// nodes of the graph, `token.reason()` is returned, and the request can be used again. INTERNAL when OpenVINO fails.
+  expected<void> run(const cancel_token& token);
+
+ private:
+  struct completion {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    bool ended = false;
+  };
+
+  void wait(const cancel_token& token);
+
+  std::shared_ptr<completion> completion_ = std::make_shared<completion>();
+  ov::InferRequest request_;
+};
 
 }  // namespace troupe

@@ -57,12 +57,17 @@ inline inference_request request_of(std::span<const std::string> texts) {
           {}};
 }
 
-/// The numbers of the one output.
+/// The numbers of the one output of a response that has to be there.
 inline std::vector<float> numbers_of(const inference_response& response) {
   const auto bytes = response.outputs.front().data.bytes();
   std::vector<float> numbers(bytes.size() / sizeof(float));
   std::memcpy(numbers.data(), bytes.data(), bytes.size());
   return numbers;
+}
+
+inline std::vector<float> numbers_of(const expected<inference_response>& response) {
+  EXPECT_TRUE(response) << to_string(response.error());
+  return response ? numbers_of(*response) : std::vector<float>{};
 }
 
 inline std::int64_t truncated_of(const inference_response& response) {

@@ -10,10 +10,8 @@
 #include "skillsets/text_embedding/text_tokenizer.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <openvino/runtime/compiled_model.hpp>
 #include <openvino/runtime/core.hpp>
-#include <openvino/runtime/infer_request.hpp>
 #include <utility>
 
 namespace troupe {
@@ -201,7 +199,7 @@ class batch_inputs {
 class embedding_instance final : public instance {
  public:
   explicit embedding_instance(model_core& core)
-      : core_(core), request_(core.compiled.create_infer_request()), inputs_(core.tokenizer.padding_id()) {}
+      : core_(core), inputs_(core.tokenizer.padding_id()), request_(core.compiled) {}
 
   expected<inference_response> run(const inference_request& request, const cancel_token& token) override {
     const auto& input = request.inputs.front();
@@ -261,10 +259,10 @@ class embedding_instance final : public instance {
   expected<void> run_batch(const text_batch& batch, const std::vector<encoded_text>& texts, const cancel_token& token,
                            std::vector<float>& vectors) try {
     inputs_.fill(batch, texts);
-    inputs_.lend(request_, core_.compiled);
-    if (auto done = infer(request_, token); !done)
+    inputs_.lend(request_.get(), core_.compiled);
+    if (auto done = request_.run(token); !done)
       return done;
-    const auto output = request_.get_output_tensor();
+    const auto output = request_.get().get_output_tensor();
     if (output.get_shape() != ov::Shape{batch.texts.size(), core_.dimension})
       return make_error(status_code::internal, "the model gave " + std::to_string(output.get_size()) + " numbers for " +
                                                    std::to_string(batch.texts.size()) + " texts");
@@ -279,8 +277,8 @@ class embedding_instance final : public instance {
   }
 
   model_core& core_;
-  ov::InferRequest request_;
-  batch_inputs inputs_;
+  batch_inputs inputs_;  // before the request, which borrows their memory
+  cancellable_request request_;
 };
 
 expected<model_core> load_core(const model_settings& settings, const cancel_token& token) {
