@@ -21,8 +21,8 @@ struct log_field {
   log_field(std::string_view n, const std::string& v) : name(n), value(std::string_view{v}) {}
   log_field(std::string_view n, double v) : name(n), value(v) {}
   template <class Integer>
-    requires std::is_integral_v<Integer>
-  log_field(std::string_view n, Integer v) : name(n), value(static_cast<std::int64_t>(v)) {}
+  requires std::is_integral_v<Integer> log_field(std::string_view n, Integer v)
+      : name(n), value(static_cast<std::int64_t>(v)) {}
 };
 
 /// Sends the process's log to standard error in `format`, from `level` on. Called once, before the threads start.

@@ -37,10 +37,10 @@ using start_atom = caf::atom_constant<caf::atom("start")>;
 /// What a supervisor knows of a child. A child is asked to stop by an exit message with the reason
 /// `caf::exit_reason::user_shutdown`, and killed when it takes longer than `shutdown`.
 struct child_spec {
-  std::string id;                                                           ///< unique within its supervisor
-  std::function<caf::actor(caf::actor_system&)> start;                      ///< spawns the child; must not block
+  std::string id;                                       ///< unique within its supervisor
+  std::function<caf::actor(caf::actor_system&)> start;  ///< spawns the child; must not block
   restart_type restart = restart_type::permanent;
-  std::chrono::milliseconds shutdown = std::chrono::seconds{5};             ///< `max()` waits for ever
+  std::chrono::milliseconds shutdown = std::chrono::seconds{5};  ///< `max()` waits for ever
 };
 
 /// How a supervisor behaves: more than `intensity` restarts within `period` end it, and its own supervisor decides.
