@@ -5,8 +5,8 @@
 #include <map>
 #include <openvino/core/model.hpp>
 #include <openvino/core/preprocess/pre_post_process.hpp>
+#include <openvino/frontend/manager.hpp>
 #include <openvino/op/result.hpp>
-#include <openvino/runtime/core.hpp>
 #include <optional>
 #include <string_view>
 
@@ -65,6 +65,14 @@ std::shared_ptr<ov::Model> unify(const std::shared_ptr<ov::Model>& model, const 
   return types.build();
 }
 
+/// Reads a file as what its name says. `ov::Core::read_model` would let the readers of all formats try to parse it.
+std::shared_ptr<ov::Model> read_model(const std::filesystem::path& path, const std::filesystem::path& weights) {
+  ov::frontend::FrontEndManager readers;
+  const auto reader = readers.load_by_framework(path.extension() == ".onnx" ? "onnx" : "ir");
+  const auto file = weights.empty() ? reader->load(path.string()) : reader->load(path.string(), weights.string());
+  return reader->convert(file);
+}
+
 }  // namespace
 
 std::string one_line(const std::exception& e) {
@@ -74,7 +82,7 @@ std::string one_line(const std::exception& e) {
   return text;
 }
 
-expected<std::shared_ptr<ov::Model>> read_encoder(ov::Core& core, const std::filesystem::path& path,
+expected<std::shared_ptr<ov::Model>> read_encoder(const std::filesystem::path& path,
                                                   const std::filesystem::path& weights) {
   const auto wrong = [&](const std::string& what, const std::string& remedy) {
     return make_error(status_code::invalid_argument, "model '" + path.string() + "' " + what, remedy);
@@ -82,7 +90,7 @@ expected<std::shared_ptr<ov::Model>> read_encoder(ov::Core& core, const std::fil
   if (path.extension() != ".onnx" && path.extension() != ".xml")
     return wrong("has the unknown extension '" + path.extension().string() + "'", "give an .onnx or .xml file");
   try {
-    const auto model = core.read_model(path.string(), weights.string());
+    const auto model = read_model(path, weights);
     if (!has_inputs(*model))
       return wrong("has the inputs " + names_of(model->inputs()),
                    "export it with input_ids, attention_mask and, if need be, token_type_ids");

@@ -7,7 +7,6 @@
 #include <string>
 
 namespace ov {
-class Core;
 class Model;
 }  // namespace ov
 
@@ -20,7 +19,7 @@ namespace troupe {
 ///
 /// The result takes int64 inputs [-1, -1] and has that one output, as float32. INVALID_ARGUMENT, naming the file, for
 /// anything else. A file made to do harm can crash the process: OpenVINO's ONNX reader trusts what it reads.
-expected<std::shared_ptr<ov::Model>> read_encoder(ov::Core& core, const std::filesystem::path& path,
+expected<std::shared_ptr<ov::Model>> read_encoder(const std::filesystem::path& path,
                                                   const std::filesystem::path& weights);
 
 /// The text of an OpenVINO exception in one line.

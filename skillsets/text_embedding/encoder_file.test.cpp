@@ -174,7 +174,7 @@ TEST_F(encoder_file, refuses_what_is_no_encoder) {
   expect_error(settings_for(write("model.bin", "x")), "extension '.bin'");
   expect_error(settings_for(write("empty.xml", "")), "empty.xml' can't be read");
   expect_error(settings_for(write("garbage.xml", "<net><layers>")), "garbage.xml' can't be read");
-  expect_error(settings_for(write("empty.onnx", "")), "empty.onnx' can't be read");
+  expect_error(settings_for(write("empty.onnx", "")), "empty.onnx' has the inputs none");
   expect_error(settings_for(write("garbage.onnx", "garbage")), "garbage.onnx' can't be read");
   expect_error(settings_for(folder.path / "nothing.xml"), "nothing.xml' can't be read");
   auto renamed = onnx_of_ids();

@@ -76,11 +76,11 @@ expected<encoder> build_encoder(const model_settings& settings) {
   return encoder{*std::move(model), *config};
 }
 
-expected<encoder> load_encoder(ov::Core& core, const model_settings& settings) {
+expected<encoder> load_encoder(const model_settings& settings) {
   if (!has_file(settings, "model"))
     return build_encoder(settings);
   const auto weights = has_file(settings, "weights") ? settings.files.find("weights")->second : "";
-  auto model = read_encoder(core, settings.files.find("model")->second, weights);
+  auto model = read_encoder(settings.files.find("model")->second, weights);
   if (!model)
     return model.error();
   encoder result{*std::move(model), {}};
@@ -286,7 +286,7 @@ expected<model_core> load_core(const model_settings& settings, const cancel_toke
   ov::Core core;
   if (auto there = check_device(core, settings.device); !there)
     return there.error();
-  const auto encoder = load_encoder(core, settings);
+  const auto encoder = load_encoder(settings);
   if (!encoder)
     return encoder.error();
   const auto max_tokens = longest_text(settings, options, encoder->limits);

@@ -37,7 +37,8 @@ TEST(text_tokenizer, an_empty_text_has_its_special_tokens) {
 TEST(text_tokenizer, as_many_tokens_as_the_reference) {
   const auto tokenizer = load_minilm(0);
   std::ifstream file{std::filesystem::path{TROUPE_GOLDEN} / "texts.json"};
-  for (const auto& entry : nlohmann::json::parse(file)["texts"]) {
+  const auto golden = nlohmann::json::parse(file);
+  for (const auto& entry : golden["texts"]) {
     const auto text = tokenizer->encode(entry["text"].get_ref<const std::string&>());
     ASSERT_TRUE(text);
     EXPECT_EQ(text->ids.size(), entry["tokens"]) << entry["text"];
