@@ -3,6 +3,11 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
 #include <utility>
 
 namespace troupe {
@@ -24,93 +29,134 @@ std::shared_ptr<pool_job> make_job(std::function<void()> work) {
   return std::make_shared<function_job>(std::move(work));
 }
 
-executor_pool::executor_pool(std::string name, std::size_t slots) : name_(std::move(name)) {
-  slots = std::max<std::size_t>(slots, 1);
-  working_ = slots;
-  threads_.reserve(slots);
-  for (std::size_t slot = 0; slot != slots; ++slot)
-    threads_.emplace_back([this, slot] { work(slot); });
+struct executor_pool::core {
+  core(std::string pool_name, std::size_t threads) : name(std::move(pool_name)), slots(threads), working(threads) {}
+
+  const std::string name;
+  const std::size_t slots;
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::deque<std::shared_ptr<pool_job>> queue;
+  std::atomic<std::size_t> waiting = 0;  // what the queue holds, for contended()
+  std::function<void()> on_idle;
+  std::size_t busy = 0;
+  std::size_t leased = 0;  // of those that are busy
+  std::size_t working;     // threads that have not ended
+  std::uint64_t finished = 0;
+  bool closed = false;
+};
+
+executor_pool::executor_pool(std::string name, std::size_t slots)
+    : core_(std::make_shared<core>(std::move(name), std::max<std::size_t>(slots, 1))) {
+  try {
+    for (std::size_t slot = 0; slot != core_->slots; ++slot)
+      threads_.emplace_back([pool = core_, slot] { work(pool, slot); });
+  } catch (...) {
+    close();
+    for (auto& thread : threads_)
+      thread.join();
+    throw;
+  }
 }
 
 executor_pool::~executor_pool() {
   close();
+  for (auto& thread : threads_)
+    if (thread.get_id() == std::this_thread::get_id())
+      thread.detach();
+    else
+      thread.join();
 }
 
 bool executor_pool::submit(std::shared_ptr<pool_job> job) {
   {
-    const std::lock_guard lock{mutex_};
-    if (closed_)
+    const std::lock_guard lock{core_->mutex};
+    if (core_->closed)
       return false;
     if (std::exchange(job->queued_, true))
       return true;
-    queue_.push_back(std::move(job));
-    waiting_ = queue_.size();
+    core_->queue.push_back(std::move(job));
+    core_->waiting = core_->queue.size();
   }
-  wake_.notify_one();
+  core_->wake.notify_one();
   return true;
 }
 
 bool executor_pool::try_lease() {
-  const std::lock_guard lock{mutex_};
-  if (closed_ || busy_ == threads_.size() || !queue_.empty())
+  const std::lock_guard lock{core_->mutex};
+  if (core_->closed || core_->busy == core_->slots || !core_->queue.empty())
     return false;
-  ++busy_;
+  ++core_->busy;
+  ++core_->leased;
   return true;
 }
 
 void executor_pool::release() {
-  bool waited_for = false;
+  // Once the slot is back the pool may go.
+  const auto pool = core_;
+  bool closed = false, waited_for = false;
   {
-    const std::lock_guard lock{mutex_};
-    waited_for = busy_-- == threads_.size() && !queue_.empty();
+    const std::lock_guard lock{pool->mutex};
+    --pool->busy;
+    --pool->leased;
+    closed = pool->closed;
+    waited_for = !pool->queue.empty();
   }
-  if (waited_for)
-    wake_.notify_one();
+  if (closed)
+    pool->wake.notify_all();
+  else if (waited_for)
+    pool->wake.notify_one();
 }
 
 void executor_pool::close(std::function<void()> on_idle) {
   {
-    const std::lock_guard lock{mutex_};
-    if (closed_)
+    const std::lock_guard lock{core_->mutex};
+    if (core_->closed)
       return;
-    closed_ = true;
-    if (working_ > 0)
-      on_idle_ = std::exchange(on_idle, nullptr);
+    core_->closed = true;
+    core_->on_idle = std::move(on_idle);
   }
-  wake_.notify_all();
-  if (on_idle)
-    on_idle();
+  core_->wake.notify_all();
+}
+
+bool executor_pool::contended() const noexcept {
+  return core_->waiting.load(std::memory_order_relaxed) > 0;
+}
+
+const std::string& executor_pool::name() const noexcept {
+  return core_->name;
 }
 
 executor_pool::statistics executor_pool::stats() const {
-  const std::lock_guard lock{mutex_};
-  return {threads_.size(), busy_, queue_.size(), finished_};
+  const std::lock_guard lock{core_->mutex};
+  return {core_->slots, core_->busy, core_->queue.size(), core_->finished};
 }
 
-void executor_pool::work(std::size_t slot) {
-  const auto thread_name = name_.substr(0, 12) + "/" + std::to_string(slot);
+void executor_pool::work(const std::shared_ptr<core>& pool, std::size_t slot) {
+  const auto thread_name = pool->name.substr(0, 12) + "/" + std::to_string(slot);
   pthread_setname_np(pthread_self(), thread_name.substr(0, 15).c_str());
-  std::unique_lock lock{mutex_};
+  std::unique_lock lock{pool->mutex};
   for (;;) {
     // A slot may be leased to a thread that is not the pool's; then one of the pool's stays idle.
-    wake_.wait(lock, [&] { return queue_.empty() ? closed_ : busy_ < threads_.size(); });
-    if (queue_.empty())
+    pool->wake.wait(lock,
+                    [&] { return pool->queue.empty() ? pool->closed && pool->leased == 0 : pool->busy < pool->slots; });
+    if (pool->queue.empty())
       break;
-    auto job = std::move(queue_.front());
-    queue_.pop_front();
-    waiting_ = queue_.size();
+    auto job = std::move(pool->queue.front());
+    pool->queue.pop_front();
+    pool->waiting = pool->queue.size();
     job->queued_ = false;
-    ++busy_;
+    ++pool->busy;
     lock.unlock();
     job->run();
     job.reset();  // what it held is gone before the slot is free
     lock.lock();
-    --busy_;
-    ++finished_;
+    --pool->busy;
+    ++pool->finished;
   }
-  if (--working_ > 0)
+  if (--pool->working > 0)
     return;
-  const auto on_idle = std::exchange(on_idle_, nullptr);
+  const auto on_idle = std::exchange(pool->on_idle, nullptr);
   lock.unlock();
   if (on_idle)
     on_idle();

@@ -1,12 +1,9 @@
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <cstddef>
-#include <deque>
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,7 +28,8 @@ class pool_job {
 std::shared_ptr<pool_job> make_job(std::function<void()> work);
 
 /// The threads of one device, one for each slot, and the only place where blocking or model work runs: a slot is taken
-/// from the moment its job begins until it has really ended. Jobs run in the order they came. Thread-safe.
+/// from the moment its job begins until it has really ended. Jobs run in the order they came. Thread-safe. One of its
+/// own jobs may be the last to let go of it.
 class executor_pool {
  public:
   struct statistics {
@@ -41,10 +39,11 @@ class executor_pool {
     std::uint64_t finished;  ///< jobs since the pool began
   };
 
-  /// Starts `slots` threads, at least 1, named after `name` (at most 12 characters of it show).
+  /// Starts `slots` threads, at least 1, named after `name` (at most 12 characters of it show). Throws
+  /// std::system_error when the system has no more threads.
   executor_pool(std::string name, std::size_t slots);
 
-  /// Closes the pool and waits for what runs.
+  /// Closes the pool and waits for what runs, leased slots included.
   ~executor_pool();
 
   executor_pool(const executor_pool&) = delete;
@@ -60,30 +59,23 @@ class executor_pool {
   bool try_lease();
   void release();
 
-  /// Accepts no more jobs; those queued still run. `on_idle` is called once when all has ended, from a pool thread or
-  /// from the caller. Only the first call counts.
+  /// Accepts no more jobs; those queued still run. `on_idle` is called once, from a pool thread, when all has ended and
+  /// every leased slot is back. Only the first call counts.
   void close(std::function<void()> on_idle = {});
 
   /// True while a job waits for a slot: whoever could go on for long should queue itself again instead.
-  bool contended() const noexcept { return waiting_.load(std::memory_order_relaxed) > 0; }
+  bool contended() const noexcept;
 
-  const std::string& name() const noexcept { return name_; }
+  const std::string& name() const noexcept;
   statistics stats() const;
 
  private:
-  void work(std::size_t slot);
+  struct core;
+  static void work(const std::shared_ptr<core>& pool, std::size_t slot);
 
-  const std::string name_;
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::shared_ptr<pool_job>> queue_;
-  std::atomic<std::size_t> waiting_ = 0;  // what queue_ holds, for contended()
-  std::function<void()> on_idle_;
-  std::size_t busy_ = 0;
-  std::size_t working_ = 0;  // threads that have not ended
-  std::uint64_t finished_ = 0;
-  bool closed_ = false;
-  std::vector<std::jthread> threads_;
+  // Held by each thread too, because a thread may outlive the pool.
+  const std::shared_ptr<core> core_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace troupe

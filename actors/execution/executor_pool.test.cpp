@@ -1,10 +1,14 @@
 #include "actors/execution/executor_pool.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
+#include <fstream>
 #include <latch>
 #include <semaphore>
+#include <system_error>
+#include <thread>
 
 namespace troupe {
 namespace {
@@ -119,6 +123,59 @@ TEST(executor_pool, leases_nothing_over_the_head_of_a_waiting_job) {
   pool.release();
   pool.close();
   EXPECT_FALSE(pool.try_lease());
+}
+
+TEST(executor_pool, is_idle_only_when_its_leased_slots_are_back) {
+  executor_pool pool{"CPU", 1};
+  std::binary_semaphore idle{0};
+  ASSERT_TRUE(pool.try_lease());
+  pool.close([&] { idle.release(); });
+  EXPECT_FALSE(idle.try_acquire_for(std::chrono::milliseconds{50}));
+  pool.release();
+  idle.acquire();
+}
+
+TEST(executor_pool, every_slot_that_comes_back_takes_a_waiting_job) {
+  executor_pool pool{"CPU", 2};
+  for (int round = 0; round != 100; ++round) {
+    while (!pool.try_lease() || !pool.try_lease())
+      std::this_thread::yield();
+    std::latch both{2}, done{2};
+    for (int i = 0; i != 2; ++i)
+      EXPECT_TRUE(pool.submit(make_job([&] {
+        both.arrive_and_wait();  // for ever, if one job waits for the end of the other
+        done.count_down();
+      })));
+    pool.release();
+    pool.release();
+    done.wait();
+  }
+}
+
+TEST(executor_pool, may_be_let_go_of_by_its_own_job) {
+  for (int round = 0; round != 50; ++round) {
+    auto pool = std::make_shared<executor_pool>("CPU", 2);
+    std::latch let_go{1}, gone{1};
+    EXPECT_TRUE(pool->submit(make_job([&, held = pool] { let_go.wait(); })));
+    EXPECT_TRUE(pool->submit(make_job([&] { gone.count_down(); })));
+    pool.reset();
+    let_go.count_down();
+    gone.wait();
+  }
+}
+
+TEST(executor_pool, that_cannot_have_its_threads_says_so) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "sanitizers leave no address space to run out of";
+#endif
+  rlim_t pages = 0;
+  ASSERT_TRUE(std::ifstream{"/proc/self/statm"} >> pages);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  const rlimit room_for_a_few{pages * 4096 + (64u << 20), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &room_for_a_few), 0);
+  EXPECT_THROW((executor_pool{"CPU", 64}), std::system_error);
+  EXPECT_EQ(setrlimit(RLIMIT_AS, &before), 0);
 }
 
 TEST(executor_pool, stress_leases_and_jobs_never_exceed_the_slots) {
