@@ -1,0 +1,22 @@
+#pragma once
+
+namespace inference {
+
+class ModelInferRequest;
+class ModelInferResponse;
+class ModelMetadataRequest;
+class ModelMetadataResponse;
+class RepositoryIndexResponse;
+class ServerMetadataResponse;
+
+}  // namespace inference
+
+namespace troupe::cli {
+
+class client;
+class interrupt;
+class line_reader;
+class output;
+struct session;
+
+}  // namespace troupe::cli

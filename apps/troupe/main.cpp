@@ -1,0 +1,196 @@
+#include "apps/troupe/client.hpp"
+#include "apps/troupe/complete.hpp"
+#include "apps/troupe/embed.hpp"
+#include "apps/troupe/exit_code.hpp"
+#include "apps/troupe/infer.hpp"
+#include "apps/troupe/interrupt.hpp"
+#include "apps/troupe/models.hpp"
+#include "apps/troupe/output.hpp"
+#include "apps/troupe/session.hpp"
+#include "apps/troupe/status.hpp"
+#include "completion_scripts.hpp"
+#include "inference/grpc_service.pb.h"
+
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+
+namespace troupe::cli {
+namespace {
+
+using seconds = std::chrono::duration<double>;
+
+constexpr const char* default_target = "127.0.0.1:8001";
+constexpr double default_timeout = 60;
+
+/// The command line, and what it said.
+struct arguments {
+  CLI::App app{"Talks to a Troupe node, or to any server of the Open Inference Protocol v2 over gRPC."};
+  std::string target = default_target;
+  double timeout = default_timeout;
+  bool json = false;
+  double wait = 0;
+  embed_options embed;
+  infer_options infer;
+  std::string shell;
+  std::function<expected<void>(session&)> command;  ///< what the subcommand does with the node
+};
+
+/// An option that is given a number of times, each with a text that `parse` takes apart.
+template <class T>
+CLI::Option* add_parsed(CLI::App& to, const std::string& name, expected<T> (*parse)(std::string_view),
+                        std::vector<T>& results, const std::string& help) {
+  const auto keep = [parse, &results](const std::string& text) {
+    auto parsed = parse(text);
+    if (!parsed)
+      throw CLI::ValidationError{parsed.error().message()};
+    results.push_back(*std::move(parsed));
+  };
+  return to
+      .add_option_function<std::vector<std::string>>(
+          name, [keep](const std::vector<std::string>& texts) { std::for_each(texts.begin(), texts.end(), keep); },
+          help)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+CLI::Validator duration() {
+  return CLI::AsNumberWithUnit{std::map<std::string, double>{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}},
+                               CLI::AsNumberWithUnit::Options::CASE_SENSITIVE};
+}
+
+std::string wrong_target(const std::string& target) {
+  const auto right = check_target(target);
+  return right ? std::string{} : right.error().message();
+}
+
+void add_embed(arguments& args) {
+  auto& embed_command = *args.app.add_subcommand("embed", "Print the vectors of texts, a line each");
+  embed_command.add_option("TEXT", args.embed.texts, "Texts; a lone - reads them from standard input, a line each")
+      ->required();
+  embed_command.add_option("--model", args.embed.model, "The model (default: the only one that embeds texts)");
+  embed_command.add_flag("--similarity", args.embed.similarity, "Print how alike the texts are instead");
+  embed_command.callback([&] { args.command = [&](session& with) { return embed(with, args.embed); }; });
+}
+
+void add_infer(arguments& args) {
+  auto& infer_command = *args.app.add_subcommand("infer", "Send one request to a model and print its outputs");
+  infer_command.add_option("MODEL", args.infer.model, "The model")->required();
+  add_parsed(infer_command, "--input", parse_input, args.infer.inputs,
+             "NAME[:DATATYPE][SHAPE]=VALUE: JSON, a plain text or number, or @FILE; once for each input");
+  infer_command.add_option("--output", args.infer.outputs, "Only this output; may be repeated")->expected(1);
+  add_parsed(infer_command, "--param", parse_parameter, args.infer.parameters,
+             "KEY[:TYPE]=VALUE, a parameter of the request; may be repeated");
+  infer_command.add_option("--model-version", args.infer.version, "The model's version (default: the one there is)");
+  infer_command.add_option("--id", args.infer.id, "Names the request in the answer and in the node's log");
+  infer_command.callback([&] { args.command = [&](session& with) { return infer(with, args.infer); }; });
+}
+
+void add_questions(arguments& args) {
+  args.app.add_subcommand("models", "List the models, what they take and give, and their state")->callback([&] {
+    args.command = models;
+  });
+  auto& status_command = *args.app.add_subcommand("status", "Say who answers and whether it is ready");
+  status_command.add_option("--wait", args.wait, "Wait so long for it, as in 30 or 2m")->transform(duration());
+  status_command.callback([&] { args.command = [&](session& with) { return status(with, seconds{args.wait}); }; });
+}
+
+void add_completion(arguments& args) {
+  auto& command = *args.app.add_subcommand("completion", "Print a script that completes words in your shell");
+  command.add_option("SHELL", args.shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command.callback([&] {
+    args.command = [&](session& with) -> expected<void> {
+      with.out.print(args.shell == "bash" ? bash_completion : args.shell == "zsh" ? zsh_completion : fish_completion);
+      return {};
+    };
+  });
+}
+
+void describe(arguments& args) {
+  auto& app = args.app;
+  app.name("troupe");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_version_flag("--version", "troupe " TROUPE_VERSION);
+  app.add_option("--target", args.target, "The node, HOST:PORT or unix:PATH")
+      ->envname("TROUPE_TARGET")
+      ->capture_default_str()
+      ->check(CLI::Validator{wrong_target, "", "target"});
+  app.add_option("--timeout", args.timeout, "For each call, as in 30, 500ms or 2m")
+      ->transform(duration())
+      ->default_str("60s")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--json", args.json, "Print for programs: JSON, one document a line");
+  add_embed(args);
+  add_infer(args);
+  add_questions(args);
+  add_completion(args);
+  app.footer(describe_exit_codes());
+}
+
+int run(const arguments& args) {
+  const interrupt signals;
+  client node{args.target, seconds{args.timeout}, signals.token()};
+  output out{STDOUT_FILENO};
+  session with{node, out, signals, args.json};
+  const auto done = args.command(with);
+  if (!out.flush() && !out.reader_gone()) {
+    fail(out.failure());
+    return static_cast<int>(exit_code::output);
+  }
+  if (done)
+    return static_cast<int>(exit_code::success);
+  const auto code = fail(done.error());
+  return static_cast<int>(signals.token().cancelled() ? signals.code() : code);
+}
+
+/// The names of the node's models, quickly or not at all: somebody waits at a prompt.
+std::vector<std::string> model_names(const std::string& target) {
+  constexpr seconds patience{1};
+  const auto* from_environment = std::getenv("TROUPE_TARGET");
+  const std::string fallback = from_environment ? from_environment : default_target;
+  client node{target.empty() ? fallback : target, patience, {}};
+  std::vector<std::string> names;
+  if (const auto index = node.index())
+    for (const auto& model : index->models())
+      names.push_back(model.name());
+  return names;
+}
+
+/// `troupe complete WORD…`, which the completion scripts call: prints a candidate a line.
+int run_complete(const CLI::App& app, int argc, char** argv) {
+  output out{STDOUT_FILENO};
+  for (const auto& word : complete(app, {argv + 2, argv + argc}, model_names))
+    out.print(word + "\n");
+  return out.flush() ? 0 : static_cast<int>(exit_code::output);
+}
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is seen when writing
+  arguments args;
+  describe(args);
+  if (argc > 1 && argv[1] == std::string_view{"complete"})
+    return run_complete(args.app, argc, argv);
+  try {
+    args.app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return static_cast<int>(args.app.exit(e) == 0 ? exit_code::success : exit_code::usage);
+  }
+  return run(args);
+}
+
+}  // namespace
+}  // namespace troupe::cli
+
+int main(int argc, char** argv) {
+  try {
+    return troupe::cli::main(argc, argv);
+  } catch (const std::exception& e) {
+    return static_cast<int>(troupe::cli::fail(troupe::make_error(troupe::status_code::internal, e.what())));
+  }
+}

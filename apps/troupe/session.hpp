@@ -1,0 +1,15 @@
+#pragma once
+
+#include "apps/troupe/fwd.hpp"
+
+namespace troupe::cli {
+
+/// What every command works with.
+struct session {
+  client& node;
+  output& out;
+  const interrupt& signals;
+  bool json;  ///< output for programs
+};
+
+}  // namespace troupe::cli
