@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <deque>
 #include <optional>
+#include <set>
 
 namespace troupe {
 namespace {
@@ -67,7 +68,19 @@ class supervision {
  public:
   explicit supervision(supervisor_actor* self) : self_(self), state_(self->state) {}
 
-  void start_all() {
+  /// Answers `starter` when all children run, or the first one failed.
+  void start_all(caf::response_promise starter) {
+    if (state_.starter || state_.started) {
+      starter.deliver(
+          to_caf(make_error(status_code::already_exists, "supervisor '" + state_.flags.name + "' was started before")));
+      return;
+    }
+    state_.starter = std::move(starter);
+    if (const auto* id = repeated_id()) {
+      stop_all(to_caf(make_error(status_code::already_exists,
+                                 "supervisor '" + state_.flags.name + "' has two children called '" + *id + "'")));
+      return;
+    }
     for (std::size_t i = 0; i != state_.children.size(); ++i)
       state_.plan.push_back({step::kind::start, i});
     advance();
@@ -102,7 +115,7 @@ class supervision {
       complete();
     } else if (phase == child_phase::starting) {
       on_start_failed(*i, or_ended(down.reason));
-    } else if (phase == child_phase::running && !state_.stopping) {
+    } else if (phase == child_phase::running && !is_to_be_stopped(*i)) {
       on_exit(*i, down.reason);
     }
   }
@@ -151,17 +164,26 @@ class supervision {
     state_.busy = true;
     c.phase = child_phase::starting;
     const auto incarnation = ++c.incarnation;
-    try {
-      c.handle = c.spec.start(self_->system());
-    } catch (const std::exception& e) {
+    if (const auto failure = spawn(c)) {
       c.phase = child_phase::stopped;
-      on_start_failed(index, to_caf(make_error(status_code::internal, e.what())));
+      on_start_failed(index, to_caf(*failure));
       return;
     }
     self_->monitor(c.handle);
     self_->request(c.handle, caf::infinite, start_atom::value)
         .then([this, index, incarnation] { on_started(index, incarnation); },
               [this, index, incarnation](const caf::error& e) { on_refused(index, incarnation, e); });
+  }
+
+  std::optional<error> spawn(child& c) {
+    try {
+      c.handle = c.spec.start(self_->system());
+      return std::nullopt;
+    } catch (const std::exception& e) {
+      return make_error(status_code::internal, e.what());
+    } catch (...) {
+      return make_error(status_code::internal, "the start function threw something that is no exception");
+    }
   }
 
   void on_started(std::size_t index, std::uint64_t incarnation) {
@@ -240,6 +262,12 @@ class supervision {
         state_.plan.push_back({step::kind::start, i});
   }
 
+  /// True when the child's end is planned already, so that its own end before that is no failure more.
+  bool is_to_be_stopped(std::size_t index) const {
+    return std::any_of(state_.plan.begin(), state_.plan.end(),
+                       [&](const step& s) { return s.what == step::kind::stop && s.index == index; });
+  }
+
   void plan_stops(std::size_t first) {
     for (auto i = state_.children.size(); i > first; --i)
       state_.plan.push_back({step::kind::stop, i - 1});
@@ -264,6 +292,15 @@ class supervision {
       times.pop_front();
     times.push_back(now);
     return times.size() > state_.flags.intensity;
+  }
+
+  /// An id that two children have; null without one.
+  const std::string* repeated_id() const {
+    std::set<std::string_view> ids;
+    for (const auto& c : state_.children)
+      if (!ids.insert(c.spec.id).second)
+        return &c.spec.id;
+    return nullptr;
   }
 
   std::optional<std::size_t> find(const caf::actor_addr& address) const {
@@ -293,9 +330,8 @@ caf::behavior supervisor(supervisor_actor* self, supervisor_flags flags, std::ve
   self->set_exit_handler([rules](const caf::exit_msg& exit) { rules->stop_all(exit.reason); });
   return {
       [self, rules](start_atom) -> caf::result<void> {
-        self->state.starter = self->make_response_promise();
-        auto promise = *self->state.starter;
-        rules->start_all();
+        auto promise = self->make_response_promise();
+        rules->start_all(promise);
         return promise;
       },
       [rules](stop_timeout_atom, std::size_t index, std::uint64_t incarnation) {

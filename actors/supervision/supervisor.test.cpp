@@ -4,6 +4,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/event_based_actor.hpp>
+#include <caf/response_promise.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
@@ -74,6 +75,16 @@ struct supervisor_test : testing::Test {
     });
     scheduler().run();
     watcher = asker;
+    return result;
+  }
+
+  /// What the supervisor says when it is told to start by somebody else.
+  caf::error start_again() {
+    caf::error result;
+    system.spawn([&](caf::event_based_actor* self) {
+      self->request(top, caf::infinite, start_atom::value).then([] {}, [&](const caf::error& e) { result = e; });
+    });
+    scheduler().run();
     return result;
   }
 
@@ -237,6 +248,111 @@ TEST_F(supervisor_test, can_be_stopped_while_a_child_is_still_starting) {
   stop();
   EXPECT_TRUE(ended);
   EXPECT_EQ(take_events(), (list{"stop a"}));
+}
+
+// In OTP the exit of a child that is about to be stopped is consumed by the stop, and costs no restart.
+TEST_F(supervisor_test, children_that_fail_together_cost_one_restart) {
+  stubborn.insert("c");
+  EXPECT_FALSE(
+      start({"", restart_strategy::one_for_all, 1}, {child("a"), child("b"), child("c", restart_type::permanent, 1s)}));
+  take_events();
+  tell("b", crash_atom::value);
+  tell("a", crash_atom::value);
+  EXPECT_EQ(take_events(), (list{"stop c"}));
+  stubborn.clear();
+  scheduler().advance_time(2s);
+  scheduler().run();
+  EXPECT_EQ(take_events(), (list{"start a", "start b", "start c"}));
+  EXPECT_FALSE(ended);
+}
+
+TEST_F(supervisor_test, a_child_before_those_that_are_being_restarted_brings_them_all_down) {
+  stubborn.insert("c");
+  EXPECT_FALSE(start({"", restart_strategy::rest_for_one, 2},
+                     {child("a"), child("b"), child("c", restart_type::permanent, 1s)}));
+  take_events();
+  tell("b", crash_atom::value);
+  tell("a", crash_atom::value);
+  stubborn.clear();
+  scheduler().advance_time(2s);
+  scheduler().run();
+  EXPECT_EQ(take_events(), (list{"stop c", "start a", "start b", "start c"}));
+  EXPECT_FALSE(ended);
+}
+
+TEST_F(supervisor_test, a_child_may_fail_while_another_is_starting) {
+  bool answers = true;
+  const auto slow = [&](caf::actor_system& sys) {
+    return running["slow"] = sys.spawn([&](caf::event_based_actor* self) -> caf::behavior {
+      const auto pending = std::make_shared<caf::response_promise>();
+      return {[&, pending, self](start_atom) -> caf::result<void> {
+                events.push_back("start slow");
+                if (answers)
+                  return caf::unit;
+                *pending = self->make_response_promise();
+                return *pending;
+              },
+              [pending](finish_atom) { pending->deliver(caf::unit); },
+              [self](crash_atom) { self->quit(exit_reason::unhandled_exception); }};
+    });
+  };
+  EXPECT_FALSE(start({"", restart_strategy::one_for_one, 5}, {child("a"), {"slow", slow}}));
+  take_events();
+  answers = false;
+  tell("slow", crash_atom::value);
+  tell("a", crash_atom::value);
+  EXPECT_EQ(take_events(), (list{"start slow"})) << "one after the other";
+  tell("slow", finish_atom::value);
+  EXPECT_EQ(take_events(), (list{"start a"}));
+  tell("slow", crash_atom::value);
+  EXPECT_EQ(take_events(), (list{"start slow"}));
+  tell("slow", crash_atom::value);
+  EXPECT_EQ(take_events(), (list{"start slow"})) << "a child that ends while it starts has failed to start";
+  stop();
+  EXPECT_TRUE(ended);
+}
+
+TEST_F(supervisor_test, can_be_stopped_while_it_restarts) {
+  stubborn.insert("c");
+  EXPECT_FALSE(
+      start({"", restart_strategy::one_for_all, 5}, {child("a"), child("b"), child("c", restart_type::permanent, 1s)}));
+  take_events();
+  tell("b", crash_atom::value);
+  stop();
+  scheduler().advance_time(2s);
+  scheduler().run();
+  EXPECT_EQ(take_events(), (list{"stop c", "stop a"}));
+  EXPECT_TRUE(ended);
+}
+
+TEST_F(supervisor_test, may_be_told_to_stop_before_it_was_told_to_start) {
+  top = spawn_supervisor(system, {"test"}, {child("a")});
+  stop();
+  EXPECT_EQ(from_caf(start_again()).code, status_code::internal);
+  EXPECT_EQ(take_events(), list{});
+}
+
+TEST_F(supervisor_test, starts_once) {
+  EXPECT_FALSE(start({}, {child("a", restart_type::temporary)}));
+  tell("a", finish_atom::value);
+  take_events();
+  EXPECT_EQ(from_caf(start_again()).code, status_code::already_exists);
+  EXPECT_EQ(take_events(), list{});
+}
+
+TEST_F(supervisor_test, refuses_two_children_of_one_name) {
+  const auto e = from_caf(start({}, {child("a"), child("b"), child("a")}));
+  EXPECT_EQ(e.code, status_code::already_exists);
+  EXPECT_EQ(e.cause, "supervisor 'test' has two children called 'a'");
+  EXPECT_EQ(take_events(), list{});
+  EXPECT_TRUE(ended);
+}
+
+TEST_F(supervisor_test, a_start_function_that_throws_anything_is_a_failed_start) {
+  const auto mad = [](caf::actor_system&) -> caf::actor { throw 42; };
+  EXPECT_EQ(from_caf(start({}, {child("a"), {"mad", mad}})).code, status_code::internal);
+  EXPECT_EQ(take_events(), (list{"start a", "stop a"}));
+  EXPECT_TRUE(ended);
 }
 
 TEST_F(supervisor_test, supervises_supervisors) {
