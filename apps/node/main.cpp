@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
 #include <string>
 
 namespace troupe {
@@ -32,13 +33,18 @@ expected<node_config> configure(const arguments& args) {
   return config;
 }
 
-int run(const arguments& args) {
+/// How whoever started this program as `self` calls the one beside it.
+std::string command_line_beside(const std::string& self) {
+  return std::filesystem::path{self}.replace_filename("troupe").string();
+}
+
+int run(const arguments& args, const std::string& self) {
   const auto config = configure(args);
   if (!config)
     return fail(config.error(), config.error().code == status_code::not_found ? exit_missing : exit_configuration);
   main_loop loop;
   start_log(config->format, config->log_level);
-  return node_process{loop, *config, args.ready_file}.run();
+  return node_process{loop, *config, args.ready_file, command_line_beside(self)}.run();
 }
 
 }  // namespace
@@ -63,7 +69,7 @@ int main(int argc, char** argv) {
     return app.exit(e) == 0 ? troupe::exit_ok : troupe::exit_usage;
   }
   try {
-    return troupe::run(args);
+    return troupe::run(args, argv[0]);
   } catch (const std::exception& e) {
     return troupe::fail(troupe::make_error(troupe::status_code::internal, e.what()), troupe::exit_internal);
   }

@@ -26,23 +26,27 @@ namespace troupe {
 namespace {
 
 /// Says what is served and where, and how to try it.
-void announce(const std::string& address, const router& routes) {
+void announce(const std::string& address, const router& routes, const std::string& command_line) {
   std::cout << "troupe-node is ready on " << address << " (gRPC, Open Inference Protocol v2)\n";
-  std::string embedding, any;
+  std::string embedding, echo;
   for (const auto& model : routes.all()) {
     const auto [state, reason] = model->current();
     std::cout << "  " << model->name() << "  version " << model->version() << "  " << model->folder().skills->name()
               << " on " << model->folder().device << "  " << to_string(state) << (reason.empty() ? "" : ": " + reason)
               << "\n";
-    if (state == model_state::ready)
-      (model->folder().skills->name() == "text_embedding" ? embedding : any) = model->name();
+    if (state != model_state::ready)
+      continue;
+    if (model->folder().skills->name() == "text_embedding")
+      embedding = model->name();
+    else if (model->folder().skills->name() == "identity")
+      echo = model->name();
   }
-  const auto target = " --target " + address;
-  std::cout << "Try in another terminal:\n  troupe" << target << " status\n";
+  const auto troupe = "  " + command_line + " --target " + address;
+  std::cout << "Try in another terminal:\n" << troupe << " status\n";
   if (!embedding.empty())
-    std::cout << "  troupe" << target << " embed --model " << embedding << " 'A sentence.' 'Another one.'\n";
-  if (!any.empty())
-    std::cout << "  troupe" << target << " infer " << any << " --input 'input:FP32[2]=[1, 2]'\n";
+    std::cout << troupe << " embed --model " << embedding << " 'A sentence.' 'Another one.'\n";
+  if (!echo.empty())
+    std::cout << troupe << " infer " << echo << " --input 'input:FP32[2]=[1, 2]'\n";
   std::cout << std::flush;
 }
 
@@ -60,10 +64,11 @@ int fail(const error& e, exit_code code) {
   return code;
 }
 
-node_process::node_process(main_loop& loop, node_config config, std::string ready_file)
+node_process::node_process(main_loop& loop, node_config config, std::string ready_file, std::string command_line)
     : loop_(loop),
       config_(std::move(config)),
       ready_file_(std::move(ready_file)),
+      command_line_(std::move(command_line)),
       routes_(std::make_shared<router>()) {}
 
 node_process::~node_process() = default;
@@ -127,7 +132,7 @@ void node_process::on_change() {
   if (!started_ || announced_ || stopping_ || !routes_->settled())
     return;
   announced_ = true;
-  announce(address_, *routes_);
+  announce(address_, *routes_, command_line_);
   if (!ready_file_.empty())
     write_ready_file(ready_file_, address_);
   log_event(spdlog::level::info, "node ready", {{"address", address_}});

@@ -26,8 +26,9 @@ int fail(const error& e, exit_code code);
 /// signals and fatal errors into an orderly stop. All but `run` happens in the main loop.
 class node_process {
  public:
-  /// `ready_file`, unless empty, is written with the node's address once it is ready.
-  node_process(main_loop& loop, node_config config, std::string ready_file);
+  /// `ready_file`, unless empty, is written with the node's address once it is ready. `command_line` is how the reader
+  /// of the announcement calls the program `troupe`.
+  node_process(main_loop& loop, node_config config, std::string ready_file, std::string command_line);
   ~node_process();
 
   /// Runs the node until it ends; the exit code.
@@ -49,6 +50,7 @@ class node_process {
   main_loop& loop_;
   const node_config config_;
   const std::string ready_file_;
+  const std::string command_line_;
   const std::shared_ptr<router> routes_;
   cancel_scope skip_drain_;
   caf::actor root_;
