@@ -3,6 +3,13 @@
 #include <exception>
 
 namespace troupe {
+namespace {
+
+/// How many calls a thread that brings one runs for others too, before it is let go: as many as make up for handing the
+/// rest over.
+constexpr int most_for_others = 32;
+
+}  // namespace
 
 expected<inference_response> run_contained(instance& worker, const inference_request& request,
                                            const cancel_token& token) noexcept {
@@ -47,9 +54,13 @@ void instance_runner::wake() {
     enqueue();
 }
 
-/// Runs calls here and now for as long as they are immediate; true when there may be more for a thread of the pool.
+/// Runs some calls here and now for as long as they are immediate; true when there may be more for a thread of the
+/// pool.
 bool instance_runner::run_immediate() {
-  while (auto call = take()) {
+  for (int done = 0; done != most_for_others; ++done) {
+    auto call = take();
+    if (!call)
+      return false;
     if (!worker_->immediate(call->input)) {
       held_ = std::move(call);
       return true;
@@ -58,16 +69,20 @@ bool instance_runner::run_immediate() {
     if (pool_->contended())
       return true;
   }
-  return false;
+  return true;
 }
 
+/// Goes to the end of the pool's queue. Without a pool that still takes work there is only one answer left to give.
 void instance_runner::enqueue() {
-  if (!pool_->submit(shared_from_this()) && stopping_)
-    finish();
+  if (pool_->submit(shared_from_this()))
+    return;
+  while (const auto call = next())
+    call->respond(
+        make_error(status_code::unavailable, "device '" + pool_->name() + "' has been stopped", "try another node"));
 }
 
 void instance_runner::run() noexcept {
-  for (auto call = held_ ? std::move(held_) : take(); call; call = take()) {
+  while (const auto call = next()) {
     execute(*call);
     if (pool_->contended()) {
       enqueue();
@@ -76,8 +91,12 @@ void instance_runner::run() noexcept {
   }
 }
 
-/// The next call; null when there is none and the runner is parked, or it has stopped. Whoever gets null owns the
-/// runner no more.
+std::shared_ptr<inference_call> instance_runner::next() {
+  return held_ ? std::move(held_) : take();
+}
+
+/// The next call of the queue; null when there is none and the runner is parked, or it has stopped. Whoever gets null
+/// owns the runner no more.
 std::shared_ptr<inference_call> instance_runner::take() {
   auto& calls = model_->calls();
   {

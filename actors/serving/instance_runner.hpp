@@ -16,7 +16,7 @@ namespace troupe {
 /// device's pool. It holds a slot only while there are calls; when the queue is empty it parks there, and the next
 /// call sends it back to the pool; a call that the instance calls immediate it answers at once, on the thread that
 /// brought it, in a slot leased for that. With other work waiting for a slot it goes to the end of the pool's queue
-/// after each call. Made as a shared_ptr.
+/// after each call. Once the pool is closed it answers every call with UNAVAILABLE. Made as a shared_ptr.
 class instance_runner final : public pool_job,
                               public stream_waiter,
                               public std::enable_shared_from_this<instance_runner> {
@@ -37,6 +37,7 @@ class instance_runner final : public pool_job,
  private:
   void enqueue();
   bool run_immediate();
+  std::shared_ptr<inference_call> next();
   std::shared_ptr<inference_call> take();
   void execute(inference_call& call);
   void finish();

@@ -23,10 +23,15 @@ struct runner_test : testing::Test {
     model->set_ready({});
   }
 
-  std::shared_ptr<instance_runner> start(testing_support::work what) {
-    auto runner = std::make_shared<instance_runner>(std::make_unique<scripted_instance>(std::move(what)), model, pool);
+  std::shared_ptr<instance_runner> start(testing_support::work what, bool immediate = false) {
+    auto runner =
+        std::make_shared<instance_runner>(std::make_unique<scripted_instance>(std::move(what), immediate), model, pool);
     runner->start();
     return runner;
+  }
+
+  void await_parked(std::size_t runners = 1) {
+    await([&] { return model->calls().stats().waiting == runners; });
   }
 
   std::shared_ptr<recorded_call> submit() {
@@ -164,19 +169,111 @@ TEST_F(runner_test, models_take_turns_on_a_busy_pool) {
   EXPECT_EQ(order, "ababab");
 }
 
-TEST_F(runner_test, stress_every_admitted_call_is_answered_once) {
+TEST_F(runner_test, answers_immediate_calls_on_the_thread_that_brings_them) {
+  std::thread::id where;
+  const auto note = [&](const auto&, const auto&) -> expected<inference_response> {
+    where = std::this_thread::get_id();
+    return inference_response{};
+  };
+  const auto runner = start(note, true);
+  await_parked();
+  EXPECT_TRUE(submit()->answered());
+  EXPECT_EQ(where, std::this_thread::get_id());
+  stop(*runner);
+}
+
+TEST_F(runner_test, hands_immediate_calls_over_when_no_slot_is_free) {
+  std::thread::id where;
+  const auto note = [&](const auto&, const auto&) -> expected<inference_response> {
+    where = std::this_thread::get_id();
+    return inference_response{};
+  };
+  const auto runner = start(note, true);
+  await_parked();
+  await([&] { return pool->stats().busy == 0; });
+  ASSERT_TRUE(pool->try_lease());
+  ASSERT_TRUE(pool->try_lease());
+  const auto call = submit();
+  EXPECT_FALSE(call->answered());
+  pool->release();
+  pool->release();
+  EXPECT_TRUE(call->wait());
+  EXPECT_NE(where, std::this_thread::get_id());
+  stop(*runner);
+}
+
+// The thread that brings a call is the gateway's: it may help itself, but not be kept by those that come after it.
+TEST_F(runner_test, keeps_nobody_who_brings_an_immediate_call_for_long) {
+  std::atomic<int> here = 0, all = 0;
+  const auto mine = std::this_thread::get_id();
+  const auto one_more = [&](const auto&, const auto&) -> expected<inference_response> {
+    here += std::this_thread::get_id() == mine ? 1 : 0;
+    if (++all < 1000)
+      static_cast<void>(model->submit(std::make_shared<recorded_call>()));
+    return inference_response{};
+  };
+  const auto runner = start(one_more, true);
+  await_parked();
+  submit();
+  await([&] { return all == 1000; });
+  EXPECT_GE(here, 1);
+  EXPECT_LE(here, 64);
+  stop(*runner);
+}
+
+TEST_F(runner_test, without_its_pool_it_answers_that_the_device_is_gone) {
+  const auto sleeping = start(nothing);
+  await_parked();
+  pool->close();
+  EXPECT_EQ(submit()->wait().error().code, status_code::unavailable);
+  const auto again = submit();
+  EXPECT_EQ(again->wait().error().code, status_code::unavailable);
+  stop(*sleeping);
+  const auto late = start(nothing);
+  EXPECT_EQ(submit()->wait().error().code, status_code::unavailable);
+  stop(*late);
+  EXPECT_EQ(model->counts().executed, 0u);
+}
+
+TEST_F(runner_test, a_pool_that_closes_under_it_loses_no_call) {
+  std::binary_semaphore running{0}, go{0};
+  const auto runner = start([&](const auto&, const auto&) -> expected<inference_response> {
+    running.release();
+    go.acquire();
+    return inference_response{};
+  });
+  const auto first = submit();
+  running.acquire();
+  const auto second = submit();
+  // Something waits for a slot, so that the runner would queue itself again after the first call.
+  std::binary_semaphore hold{0};
+  ASSERT_TRUE(pool->submit(make_job([&] { hold.acquire(); })));
+  ASSERT_TRUE(pool->submit(make_job([] {})));
+  pool->close();
+  go.release(1);
+  EXPECT_TRUE(first->wait());
+  EXPECT_EQ(second->wait().error().code, status_code::unavailable);
+  hold.release();
+  stop(*runner);
+}
+
+struct runner_stress : runner_test, testing::WithParamInterface<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(immediate_and_not, runner_stress, testing::Bool());
+
+TEST_P(runner_stress, every_admitted_call_is_answered_once) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
-  constexpr int callers = 3, each = 3000;
+  constexpr int callers = 3, each = 2000;
   std::vector<std::vector<std::shared_ptr<recorded_call>>> admitted(callers);
   std::vector<std::shared_ptr<instance_runner>> runners;
   for (int i = 0; i != 2; ++i)
-    runners.push_back(start(nothing));
+    runners.push_back(start(nothing, GetParam()));
   std::atomic<bool> done = false;
   std::jthread restarter{[&] {
     while (!done) {
       stop(*runners.front());
-      runners.front() = start(nothing);
+      runners.front() = start(nothing, GetParam());
     }
   }};
   {
@@ -186,8 +283,8 @@ TEST_F(runner_test, stress_every_admitted_call_is_answered_once) {
         std::mt19937 random{seed + static_cast<unsigned>(t)};
         for (int i = 0; i != each; ++i) {
           auto call = std::make_shared<recorded_call>();
-          if (!model->submit(call))
-            continue;
+          while (!model->submit(call))
+            std::this_thread::yield();
           admitted[static_cast<std::size_t>(t)].push_back(call);
           if (random() % 4 == 0) {
             const auto gone = make_error(status_code::cancelled, "gone");
@@ -208,6 +305,50 @@ TEST_F(runner_test, stress_every_admitted_call_is_answered_once) {
   EXPECT_EQ(model->calls().stats().buffered, 0u);
   EXPECT_EQ(model->calls().stats().waiting, 0u);
   EXPECT_EQ(model->counts().admitted, model->counts().executed + model->counts().withdrawn);
+}
+
+// A model that comes and goes, instances that come and go, callers that go away, and a pool that closes in the middle.
+TEST_P(runner_stress, no_call_is_lost_when_everything_ends_at_once) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  for (int round = 0; round != 60; ++round) {
+    pool = std::make_shared<executor_pool>("CPU", 2);
+    model->set_ready({});
+    std::vector<std::shared_ptr<instance_runner>> runners{start(nothing, GetParam()), start(nothing, GetParam())};
+    std::vector<std::vector<std::shared_ptr<recorded_call>>> calls(3);
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t t = 0; t != calls.size(); ++t)
+        threads.emplace_back([&, t] {
+          std::mt19937 random{seed + static_cast<unsigned>(t)};
+          for (int i = 0; i != 100; ++i) {
+            const auto& call = calls[t].emplace_back(std::make_shared<recorded_call>());
+            if (const auto submitted = model->submit(call); !submitted) {
+              EXPECT_FALSE(call->answered()) << "a call that was not admitted is its caller's";
+              call->respond(submitted.error());
+            } else if (random() % 4 == 0) {
+              call->scope().cancel(make_error(status_code::cancelled, "gone"));
+              if (model->withdraw(*call))
+                call->respond(make_error(status_code::cancelled, "gone"));
+            }
+          }
+        });
+      threads.emplace_back([&] {
+        stop(*runners.front());
+        model->set_unavailable(make_error(status_code::internal, "broken"));
+        model->set_ready({});
+        pool->close();
+        stop(*runners.back());
+        model->set_unavailable(make_error(status_code::internal, "ended"));
+      });
+    }
+    for (const auto& of_one : calls)
+      for (const auto& call : of_one) {
+        await([&] { return call->answered(); });
+        EXPECT_EQ(call->answers, 1);
+      }
+    EXPECT_EQ(model->calls().stats().waiting, 0u);
+  }
 }
 
 }  // namespace

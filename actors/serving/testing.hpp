@@ -39,17 +39,20 @@ class recorded_call final : public inference_call {
 
 using work = std::function<expected<inference_response>(const inference_request&, const cancel_token&)>;
 
-/// An instance that does what it is told.
+/// An instance that does what it is told; `immediate` says whether at once on the thread that brings the call.
 class scripted_instance final : public instance {
  public:
-  explicit scripted_instance(work what) : what_(std::move(what)) {}
+  explicit scripted_instance(work what, bool immediate = false) : what_(std::move(what)), immediate_(immediate) {}
 
   expected<inference_response> run(const inference_request& request, const cancel_token& token) override {
     return what_(request, token);
   }
 
+  bool immediate(const inference_request&) const noexcept override { return immediate_; }
+
  private:
   work what_;
+  bool immediate_;
 };
 
 /// A skillset whose loading, instances and work are functions of the test.
