@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cmath>
 #include <cstddef>
@@ -90,6 +91,15 @@ std::optional<std::string> wrapped_bytes(const json& element) {
   return from_base64(element["b64"].get_ref<const std::string&>());
 }
 
+/// True for a number that FP64 holds as it was written: an integer of at most 53 bits that zeros may follow.
+bool fits_fp64(const json& element) {
+  if (!element.is_number_integer())
+    return element.is_number();
+  const auto bits = element.get<std::uint64_t>();
+  const auto magnitude = element.is_number_unsigned() ? bits : 0 - bits;  // a signed one was written with a minus
+  return magnitude == 0 || std::bit_width(magnitude >> std::countr_zero(magnitude)) <= 53;
+}
+
 /// The datatype that holds all elements without loss; nothing when there is none or they are of different kinds.
 std::optional<datatype> common_type(const std::vector<const json*>& elements) {
   const auto all = [&](auto is) {
@@ -106,7 +116,7 @@ std::optional<datatype> common_type(const std::vector<const json*>& elements) {
     return datatype::int64;
   if (all([](const json& e) { return e.is_number_unsigned(); }))
     return datatype::uint64;
-  if (all([](const json& e) { return e.is_number(); }))
+  if (all(fits_fp64))
     return datatype::fp64;
   return std::nullopt;
 }
@@ -208,32 +218,38 @@ bool append_element(std::string& data, datatype type, const json& element) {
   return false;
 }
 
+/// The beginning of an element, for an error. What is nested in it is not shown: dump() recurses, and would overflow
+/// the stack where somebody nests deep enough.
+std::string describe(const json& element) {
+  if (element.is_structured() && std::any_of(element.begin(), element.end(), [](auto& e) { return e.is_structured(); }))
+    return "a nested object";
+  return ellipsis(element.dump(-1, ' ', false, json::error_handler_t::replace), 60);
+}
+
 expected<std::string> encode_elements(const std::vector<const json*>& elements, datatype type) {
   std::string data;
   data.reserve(elements.size() * element_size(type));
   for (std::size_t i = 0; i != elements.size(); ++i)
-    if (!append_element(data, type, *elements[i])) {
-      const auto text = elements[i]->dump(-1, ' ', false, json::error_handler_t::replace);
-      return wrong("element " + std::to_string(i) + " is " + ellipsis(text, 60) + ", which is no " +
+    if (!append_element(data, type, *elements[i]))
+      return wrong("element " + std::to_string(i) + " is " + describe(*elements[i]) + ", which is no " +
                    std::string{to_string(type)});
-    }
   return data;
 }
 
-/// The declared shape with its open extent filled in, when `count` elements fit it in exactly one way.
-std::optional<extents> fit(extents declared, std::int64_t count, bool scalar) {
+/// The declared shape with its open extents filled in, when `count` elements fit it in exactly one way.
+std::optional<extents> fit(extents declared, std::int64_t count) {
   const auto open = std::count_if(declared.begin(), declared.end(), [](auto extent) { return extent < 0; });
-  if (declared.empty() || (open > 1 && !scalar))
+  if (declared.empty())
     return std::nullopt;
   auto fixed = declared;
   std::replace_if(
       fixed.begin(), fixed.end(), [](auto extent) { return extent < 0; }, 1);
   const auto product = element_count(fixed);
-  if (!product)
+  if (!product || (*product == 0 && open != 0))  // beside a zero, an open extent could be anything
     return std::nullopt;
   if (*product == count)
     return fixed;
-  if (open != 1 || *product == 0 || count % *product != 0)
+  if (open != 1 || count % *product != 0)
     return std::nullopt;
   std::replace_if(
       declared.begin(), declared.end(), [](auto extent) { return extent < 0; }, count / *product);
@@ -245,7 +261,7 @@ expected<extents> resolve_shape(const input_argument& input, const declared_inpu
                                 std::int64_t count) {
   const bool flat = written.size() <= 1;
   if (!input.shape) {
-    const auto fitted = flat ? fit(declared.shape, count, written.empty()) : std::nullopt;
+    const auto fitted = flat ? fit(declared.shape, count) : std::nullopt;
     return fitted.value_or(written);
   }
   const auto wanted = element_count(*input.shape);

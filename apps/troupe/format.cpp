@@ -168,8 +168,10 @@ std::string one_line(std::string_view text) {
 }
 
 std::string ellipsis(std::string_view text, std::size_t width) {
-  // Four bytes make at most one code point, so what lies past this can't be shown anyway.
-  auto line = one_line(text.substr(0, (width + 1) * 4));
+  if (width == 0)
+    return {};
+  // Four bytes make at least one code point, so what lies past this can't be shown anyway.
+  auto line = one_line(width < text.size() / 4 ? text.substr(0, (width + 1) * 4) : text);
   if (code_points(line) <= width)
     return line;
   std::size_t end = 0;

@@ -1,8 +1,10 @@
 #include "apps/troupe/line_reader.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include <poll.h>
 #include <unistd.h>
@@ -16,15 +18,31 @@ error broken_input(int code) {
   return make_error(status_code::internal, "standard input can't be read: " + std::generic_category().message(code));
 }
 
+error long_line(std::size_t limit) {
+  return make_error(status_code::out_of_range,
+                    "a line of standard input is longer than " + std::to_string(limit) + " bytes");
+}
+
+/// What was read before the failure, which the next call meets again, or the failure.
+expected<std::vector<std::string>> or_error(std::vector<std::string> batch, error failure) {
+  if (batch.empty())
+    return failure;
+  return batch;
+}
+
 }  // namespace
 
 expected<std::vector<std::string>> line_reader::next() {
   std::vector<std::string> batch;
   batch_bytes_ = 0;
+  if (const auto ready = readable(0); !ready)
+    return ready.error();
   for (;;) {
     take_lines(batch);
     if (full(batch))
       return batch;
+    if (scanned_ - begin_ > limits_.line_bytes)
+      return or_error(std::move(batch), long_line(limits_.line_bytes));
     if (end_)
       break;
     const auto ready = readable(batch.empty() ? -1 : 0);
@@ -33,7 +51,7 @@ expected<std::vector<std::string>> line_reader::next() {
     if (!*ready)
       return batch;
     if (auto filled = fill(); !filled)
-      return filled.error();
+      return or_error(std::move(batch), filled.error());
   }
   if (begin_ != buffer_.size())
     batch.push_back(buffer_.substr(begin_));
@@ -44,14 +62,12 @@ expected<std::vector<std::string>> line_reader::next() {
 
 void line_reader::take_lines(std::vector<std::string>& batch) {
   while (!full(batch)) {
-    const auto newline = buffer_.find('\n', scanned_);
-    if (newline == std::string::npos) {
-      scanned_ = buffer_.size();
+    scanned_ = std::min(buffer_.find('\n', scanned_), buffer_.size());
+    if (scanned_ == buffer_.size() || scanned_ - begin_ > limits_.line_bytes)
       return;
-    }
-    batch.push_back(buffer_.substr(begin_, newline - begin_));
+    batch.push_back(buffer_.substr(begin_, scanned_ - begin_));
     batch_bytes_ += batch.back().size();
-    begin_ = scanned_ = newline + 1;
+    begin_ = ++scanned_;
   }
 }
 
@@ -83,9 +99,6 @@ expected<void> line_reader::fill() {
   end_ = size == 0;
   if (!end_)
     buffer_.append(chunk.data(), static_cast<std::size_t>(size));
-  if (buffer_.size() > limits_.line_bytes + chunk_size)
-    return make_error(status_code::out_of_range,
-                      "a line of standard input is longer than " + std::to_string(limits_.line_bytes) + " bytes");
   return {};
 }
 

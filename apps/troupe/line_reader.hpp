@@ -25,11 +25,11 @@ class line_reader {
       : descriptor_(descriptor), stop_(stop), limits_(limits) {}
 
   /// Waits for the next lines; none at the end of input. CANCELLED when `stop` became readable, INTERNAL when reading
-  /// fails, OUT_OF_RANGE for a line that is too long.
+  /// fails, OUT_OF_RANGE for a line that is too long; the lines before a failure are given first.
   expected<std::vector<std::string>> next();
 
  private:
-  /// Moves whole lines from the buffer to `batch` until a limit is met.
+  /// Moves whole lines from the buffer to `batch` until a limit is met, that of a line included.
   void take_lines(std::vector<std::string>& batch);
   bool full(const std::vector<std::string>& batch) const noexcept;
 

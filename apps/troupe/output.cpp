@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include <poll.h>
 #include <unistd.h>
 
 namespace troupe::cli {
@@ -12,12 +13,20 @@ namespace {
 
 constexpr std::size_t buffer_size = 64 * 1024;
 
+/// Waits until the descriptor takes more. Whoever shares it may have made it non-blocking.
+void await_room(int descriptor) noexcept {
+  pollfd room{descriptor, POLLOUT, 0};
+  (void)::poll(&room, 1, -1);
+}
+
 /// Writes all of `text`; returns errno, or 0.
 int write_all(int descriptor, std::string_view text) noexcept {
   while (!text.empty()) {
     const auto written = ::write(descriptor, text.data(), text.size());
     if (written >= 0)
       text.remove_prefix(static_cast<std::size_t>(written));
+    else if (errno == EAGAIN)
+      await_room(descriptor);
     else if (errno != EINTR)
       return errno;
   }

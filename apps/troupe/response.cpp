@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace troupe::cli {
@@ -84,36 +85,42 @@ class element_writer {
   std::vector<std::string_view> texts_;
 };
 
+/// The elements of a field as values of T, which is `type`; an error where T can't hold one.
 template <class T, class Field>
-buffer copy(const Field& field) {
+expected<buffer> copy(const Field& field, datatype type) {
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<typename Field::value_type, bool>)
+    for (const auto element : field)
+      if (!std::in_range<T>(element))
+        return make_error(status_code::internal,
+                          "the value " + std::to_string(element) + " is no " + std::string{to_string(type)});
   return buffer::take(std::vector<T>(field.begin(), field.end()));
 }
 
 /// Typed contents as raw ones. Types without a field of their own give nothing.
-buffer raw_contents(const wire::InferTensorContents& contents, datatype type) {
+expected<buffer> raw_contents(const wire::InferTensorContents& contents, datatype type) {
   switch (type) {
     case datatype::boolean:
-      return copy<std::uint8_t>(contents.bool_contents());
+      return copy<std::uint8_t>(contents.bool_contents(), type);
     case datatype::uint8:
-      return copy<std::uint8_t>(contents.uint_contents());
+      return copy<std::uint8_t>(contents.uint_contents(), type);
     case datatype::uint16:
-      return copy<std::uint16_t>(contents.uint_contents());
+      return copy<std::uint16_t>(contents.uint_contents(), type);
     case datatype::uint32:
-      return copy<std::uint32_t>(contents.uint_contents());
+      return copy<std::uint32_t>(contents.uint_contents(), type);
     case datatype::uint64:
-      return copy<std::uint64_t>(contents.uint64_contents());
+      return copy<std::uint64_t>(contents.uint64_contents(), type);
     case datatype::int8:
-      return copy<std::int8_t>(contents.int_contents());
+      return copy<std::int8_t>(contents.int_contents(), type);
     case datatype::int16:
-      return copy<std::int16_t>(contents.int_contents());
+      return copy<std::int16_t>(contents.int_contents(), type);
     case datatype::int32:
-      return copy<std::int32_t>(contents.int_contents());
+      return copy<std::int32_t>(contents.int_contents(), type);
     case datatype::int64:
-      return copy<std::int64_t>(contents.int64_contents());
+      return copy<std::int64_t>(contents.int64_contents(), type);
     case datatype::fp32:
-      return copy<float>(contents.fp32_contents());
+      return copy<float>(contents.fp32_contents(), type);
     case datatype::fp64:
-      return copy<double>(contents.fp64_contents());
+      return copy<double>(contents.fp64_contents(), type);
     case datatype::bytes: {
       std::string data;
       for (const auto& element : contents.bytes_contents())
@@ -125,7 +132,7 @@ buffer raw_contents(const wire::InferTensorContents& contents, datatype type) {
     case datatype::any:
       break;
   }
-  return {};
+  return buffer{};
 }
 
 /// Checks that the data is what datatype and shape say.
@@ -155,7 +162,10 @@ expected<tensor> read_output(const wire::ModelInferResponse& response, int index
     const auto& raw = response.raw_output_contents(index);
     output.data = buffer{std::as_bytes(std::span{raw.data(), raw.size()}), nullptr};
   } else {
-    output.data = raw_contents(head.contents(), *type);
+    auto typed = raw_contents(head.contents(), *type);
+    if (!typed)
+      return typed.error();
+    output.data = *std::move(typed);
   }
   if (auto right = check_size(output); !right)
     return right.error();
@@ -273,6 +283,11 @@ std::string response_to_text(const wire::ModelInferResponse& response, const std
     text.append(one_line(output.name)).append(" ").append(to_string(output.type)).append(" ");
     text.append(shape_to_string(output.shape)).append("\n");
     append_nested(text, output);
+    text += '\n';
+  }
+  if (!response.id().empty()) {
+    text += "id ";
+    append_quoted(text, response.id());
     text += '\n';
   }
   for (const auto& [key, value] : sorted(response.parameters())) {

@@ -14,7 +14,7 @@ namespace troupe::cli {
 /// They view the response, which must outlive them. INTERNAL names the output that does not add up.
 expected<std::vector<tensor>> read_outputs(const inference::ModelInferResponse& response);
 
-/// Tensors, parameters and ids of a response for people: each tensor's head, then its elements in nested brackets.
+/// Tensors, id and parameters of a response for people: each tensor's head, then its elements in nested brackets.
 std::string response_to_text(const inference::ModelInferResponse& response, const std::vector<tensor>& outputs);
 
 /// A response as one JSON object, as the Open Inference Protocol's REST form has it, with flat row-major data.
