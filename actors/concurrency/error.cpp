@@ -22,4 +22,13 @@ std::string to_string(const error& e) {
   return std::string{to_string(e.code)} + ": " + e.message();
 }
 
+std::string shortened(std::string_view text, std::size_t most) {
+  if (text.size() <= most)
+    return std::string{text};
+  const auto continues = [&](std::size_t i) { return (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80; };
+  while (most > 0 && continues(most))
+    --most;
+  return std::string{text.substr(0, most)} + "…";
+}
+
 }  // namespace troupe

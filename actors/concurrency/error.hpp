@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -48,6 +49,10 @@ struct error {
 
 /// `CODE: message`.
 std::string to_string(const error& e);
+
+/// `text`, or its beginning and `…` when it has more than `most` bytes; no UTF-8 character is cut in two. For what
+/// strangers name and others have to carry.
+std::string shortened(std::string_view text, std::size_t most);
 
 inline error make_error(status_code code, std::string cause, std::string remedy = {}) {
   return {code, std::move(cause), std::move(remedy)};

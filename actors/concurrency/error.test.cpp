@@ -20,6 +20,14 @@ TEST(error, puts_cause_and_remedy_in_one_line) {
   EXPECT_EQ(make_error(status_code::internal, "broken").message(), "broken");
 }
 
+TEST(shortened, keeps_what_fits_and_whole_characters) {
+  EXPECT_EQ(shortened("abc", 3), "abc");
+  EXPECT_EQ(shortened("abcd", 3), "abc…");
+  EXPECT_EQ(shortened("aüb", 2), "a…");
+  EXPECT_EQ(shortened("aüb", 3), "aü…");
+  EXPECT_EQ(shortened("\x80\x80\x80", 2), "…");
+}
+
 TEST(expected, carries_a_value_or_an_error) {
   expected<std::unique_ptr<int>> value{std::make_unique<int>(7)};
   ASSERT_TRUE(value);

@@ -1,5 +1,7 @@
 #include "actors/concurrency/log.hpp"
 
+#include "actors/concurrency/error.hpp"
+
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -11,6 +13,9 @@ namespace troupe {
 namespace {
 
 using line = fmt::memory_buffer;
+
+/// Of a text, in bytes: some values are what a client sent.
+constexpr std::size_t longest_value = 1024;
 
 log_format current_format = log_format::text;
 
@@ -47,12 +52,18 @@ void append_number(line& out, double value) {
     out.append(std::string_view{"null"});
 }
 
+void append_text(line& out, std::string_view text) {
+  if (text.size() > longest_value)
+    append_quoted(out, shortened(text, longest_value));
+  else if (current_format == log_format::text && is_plain(text))
+    out.append(text);
+  else
+    append_quoted(out, text);
+}
+
 void append_value(line& out, const log_field& field) {
   if (const auto* text = std::get_if<std::string_view>(&field.value)) {
-    if (current_format == log_format::text && is_plain(*text))
-      out.append(*text);
-    else
-      append_quoted(out, *text);
+    append_text(out, *text);
   } else if (const auto* integer = std::get_if<std::int64_t>(&field.value)) {
     fmt::format_to(std::back_inserter(out), "{}", *integer);
   } else {

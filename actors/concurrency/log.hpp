@@ -32,7 +32,7 @@ void start_log(log_format format, spdlog::level::level_enum level);
 bool logs(spdlog::level::level_enum level) noexcept;
 
 /// Writes one event in one line: what happened, then the values that tell it apart. Line breaks and quotes in values
-/// are escaped, so that no value can forge a line. Thread-safe.
+/// are escaped, so that no value can forge a line, and a text is cut after a kibibyte. Thread-safe.
 void log_event(spdlog::level::level_enum level, std::string_view event, std::initializer_list<log_field> fields = {});
 
 }  // namespace troupe

@@ -52,6 +52,16 @@ TEST(log, no_value_can_forge_a_line) {
   }
 }
 
+TEST(log, no_value_can_fill_the_disk) {
+  for (const auto format : {log_format::text, log_format::json}) {
+    const auto text = lines(format, [] {
+      log_event(spdlog::level::warn, "request", {{"id", std::string(1 << 20, 'x')}});
+    });
+    EXPECT_LT(text.size(), 2048u);
+    EXPECT_NE(text.find("x…"), std::string::npos);
+  }
+}
+
 TEST(log, leaves_out_what_is_below_its_level) {
   EXPECT_EQ(lines(log_format::text,
                   [] {

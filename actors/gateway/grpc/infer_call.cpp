@@ -8,15 +8,22 @@
 #include "actors/serving/served_model.hpp"
 #include "actors/serving/validate.hpp"
 
+#include <grpc/support/time.h>
+
+#include <exception>
+
 namespace troupe {
 namespace {
 
-/// gRPC's deadline, which is wall-clock time, on the clock of deadlines.
-steady_clock::time_point deadline_of(const grpc::CallbackServerContext& call, steady_clock::time_point now) {
-  const auto deadline = call.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max())
+/// gRPC's deadline on the clock of deadlines. Not by way of chrono, which can't count as far as some clients ask for.
+steady_clock::time_point deadline_of(const grpc::CallbackServerContext& call) {
+  constexpr auto farthest = std::chrono::seconds{std::chrono::hours{24 * 365 * 100}};
+  const auto deadline = call.raw_deadline();
+  const auto left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
+  if (left.tv_sec > farthest.count())
     return no_deadline;
-  return now + (deadline - std::chrono::system_clock::now());
+  const auto now = steady_clock::now();
+  return left.tv_sec < 0 ? now : now + std::chrono::seconds{left.tv_sec} + std::chrono::nanoseconds{left.tv_nsec};
 }
 
 }  // namespace
@@ -33,14 +40,19 @@ grpc::ServerUnaryReactor* infer_call::begin(const std::shared_ptr<call_context>&
   auto self = std::make_shared<infer_call>(context, call, request, response);
   self->self_ = self;
   const auto& messages = static_cast<infer_holder*>(call.GetRpcAllocatorState())->messages();
-  if (const auto submitted = self->submit(self, messages); !submitted)
-    self->respond(submitted.error());
+  try {
+    if (const auto submitted = self->submit(self, messages); !submitted)
+      self->respond(submitted.error());
+  } catch (const std::exception& e) {
+    // Such as std::bad_alloc. Past this point gRPC would drop the reactor, and the call would stay in the gate.
+    self->respond(make_error(status_code::internal, std::string{"reading the request failed: "} + e.what()));
+  }
   return self.get();
 }
 
 infer_call::infer_call(std::shared_ptr<call_context> context, grpc::CallbackServerContext& call,
                        const inference::ModelInferRequest& request, inference::ModelInferResponse& response)
-    : inference_call(deadline_of(call, steady_clock::now()), context->scope.token()),
+    : inference_call(deadline_of(call), context->scope.token()),
       context_(std::move(context)),
       request_(request),
       response_(response),

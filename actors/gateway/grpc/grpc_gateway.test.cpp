@@ -1,0 +1,560 @@
+#include "actors/gateway/grpc/grpc_gateway.hpp"
+
+#include "actors/serving/instance_runner.hpp"
+#include "actors/serving/router.hpp"
+#include "actors/serving/testing.hpp"
+#include "actors/supervision/supervisor.hpp"
+
+#include "inference/grpc_service.grpc.pb.h"
+
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/scoped_actor.hpp>
+
+#include <array>
+#include <random>
+#include <semaphore>
+
+namespace troupe {
+namespace {
+
+using namespace std::chrono_literals;
+using grpc::StatusCode;
+using testing_support::await;
+using testing_support::scripted_instance;
+using testing_support::work;
+
+/// One ModelInfer call of a client.
+class client_call {
+ public:
+  explicit client_call(const std::string& model = "m") {
+    request.set_model_name(model);
+    request.set_id("7");
+    auto& input = *request.add_inputs();
+    input.set_name("input");
+    input.set_datatype("FP32");
+    input.add_shape(2);
+    request.add_raw_input_contents("12345678");
+  }
+
+  void start(inference::GRPCInferenceService::Stub& stub) {
+    stub.async()->ModelInfer(&context, &request, &response, [this](grpc::Status s) {
+      ++answers;
+      status.set_value(std::move(s));
+    });
+  }
+
+  grpc::Status wait() { return status.get_future().get(); }
+  StatusCode code() { return wait().error_code(); }
+
+  grpc::ClientContext context;
+  inference::ModelInferRequest request;
+  inference::ModelInferResponse response;
+  std::atomic<int> answers = 0;
+
+ private:
+  std::promise<grpc::Status> status;
+};
+
+expected<inference_response> echo(const inference_request& request, const cancel_token&) {
+  inference_response response;
+  response.outputs = request.inputs;
+  response.outputs.front().name = "output";
+  return response;
+}
+
+/// Work that says when it has begun, and ends when it is let.
+struct gated_work {
+  work as_told() {
+    return [this](const inference_request& request, const cancel_token& token) {
+      last = token;
+      ++running;
+      go.acquire();
+      return echo(request, token);
+    };
+  }
+
+  /// Ends when it is cancelled.
+  work until_cancelled() {
+    return [this](const inference_request&, const cancel_token& token) -> expected<inference_response> {
+      ++running;
+      await([&] { return token.cancelled(); });
+      return token.reason();
+    };
+  }
+
+  cancel_token last;
+  std::atomic<int> running = 0;
+  std::counting_semaphore<> go{0};
+};
+
+/// Asks gRPC's health service, whose messages have one field each: the name of a service (1), and a status (1).
+grpc::ByteBuffer health_request(const std::string& service) {
+  const std::string bytes = std::string{'\n', static_cast<char>(service.size())} + service;
+  const grpc::Slice slice{bytes};
+  return {&slice, 1};
+}
+
+/// 1 for SERVING, 2 for NOT_SERVING.
+int health_status(const grpc::ByteBuffer& response) {
+  std::vector<grpc::Slice> slices;
+  EXPECT_TRUE(response.Dump(&slices).ok());
+  std::string bytes;
+  for (const auto& slice : slices)
+    bytes.append(slice.begin(), slice.end());
+  return bytes.size() == 2 ? bytes[1] : 0;
+}
+
+/// A gateway over models whose work is a function of the test, and a client.
+struct gateway_test : testing::Test {
+  std::shared_ptr<served_model> add_model(work what, const std::string& name = "m", std::size_t queue = 8,
+                                          bool immediate = false) {
+    model_folder folder;
+    folder.name = name;
+    folder.limits.queue = queue;
+    auto model = std::make_shared<served_model>(std::move(folder), [this] { routes->notify(); });
+    routes->insert(model);
+    const tensor_spec input{"input", datatype::any, {}, true}, output{"output", datatype::any, {}, true};
+    model->set_ready({{input}, {output}, false});
+    runners.push_back(std::make_shared<instance_runner>(std::make_unique<scripted_instance>(std::move(what), immediate),
+                                                        model, pool));
+    runners.back()->start();
+    return model;
+  }
+
+  caf::error start(grpc_settings settings = {}) {
+    settings.listen = listen;
+    std::promise<std::string> listening;
+    gateway = spawn_grpc_gateway(system, settings, routes, skip.token(),
+                                 [&](std::string bound) { listening.set_value(std::move(bound)); });
+    caf::error failure;
+    self->request(gateway, caf::infinite, start_atom::value).receive([] {}, [&](const caf::error& e) { failure = e; });
+    if (failure)
+      return failure;
+    address = listening.get_future().get();
+    stub = inference::GRPCInferenceService::NewStub(channel());
+    return {};
+  }
+
+  std::shared_ptr<grpc::Channel> channel() const {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  }
+
+  std::shared_ptr<client_call> call(const std::string& model = "m") const {
+    auto result = std::make_shared<client_call>(model);
+    result->start(*stub);
+    return result;
+  }
+
+  void begin_stop() {
+    self->monitor(gateway);
+    self->send_exit(gateway, caf::exit_reason::user_shutdown);
+  }
+
+  void await_stop() {
+    self->receive([&](const caf::down_msg& down) { EXPECT_EQ(down.reason, caf::exit_reason::user_shutdown); });
+    gateway = nullptr;
+  }
+
+  void stop() {
+    begin_stop();
+    await_stop();
+  }
+
+  ~gateway_test() override {
+    skip.cancel(make_error(status_code::unavailable, "the test has ended"));
+    if (gateway) {
+      self->send_exit(gateway, caf::exit_reason::user_shutdown);
+      self->wait_for(gateway);
+    }
+    slow.go.release(8);
+    for (const auto& runner : runners) {
+      std::binary_semaphore stopped{0};
+      runner->stop(make_error(status_code::unavailable, "stopping"), [&] { stopped.release(); });
+      stopped.acquire();
+    }
+  }
+
+  gated_work slow;  // before what runs it
+  std::string listen = "127.0.0.1:0";
+  std::shared_ptr<router> routes = std::make_shared<router>();
+  std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", 2);
+  std::vector<std::shared_ptr<instance_runner>> runners;
+  cancel_scope skip;
+  caf::actor_system_config config;
+  caf::actor_system system{config};
+  caf::scoped_actor self{system};
+  caf::actor gateway;
+  std::string address;
+  std::unique_ptr<inference::GRPCInferenceService::Stub> stub;
+};
+
+TEST_F(gateway_test, answers) {
+  add_model(echo);
+  ASSERT_FALSE(start());
+  const auto one = call();
+  const auto status = one->wait();
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(one->response.model_name(), "m");
+  EXPECT_EQ(one->response.model_version(), "1");
+  EXPECT_EQ(one->response.id(), "7");
+  EXPECT_EQ(one->response.outputs(0).name(), "output");
+  EXPECT_EQ(one->response.raw_output_contents(0), "12345678");
+}
+
+TEST_F(gateway_test, answers_immediate_work) {
+  add_model(echo, "m", 8, true);
+  ASSERT_FALSE(start());
+  for (int i = 0; i != 20; ++i)
+    EXPECT_EQ(call()->code(), StatusCode::OK);
+}
+
+TEST_F(gateway_test, says_what_is_wrong_with_a_request) {
+  add_model(echo);
+  ASSERT_FALSE(start());
+  const auto unknown = call("x")->wait();
+  EXPECT_EQ(unknown.error_code(), StatusCode::NOT_FOUND);
+  EXPECT_EQ(unknown.error_message(), "there is no model 'x'; RepositoryIndex lists the models");
+  client_call malformed;
+  malformed.request.mutable_inputs(0)->set_shape(0, 3);
+  malformed.start(*stub);
+  EXPECT_EQ(malformed.code(), StatusCode::INVALID_ARGUMENT);
+}
+
+// gRPC's peers refuse metadata of more than 8 KiB, and the code is lost with it.
+TEST_F(gateway_test, says_what_is_wrong_with_a_request_that_is_full_of_rubbish) {
+  add_model(echo);
+  ASSERT_FALSE(start());
+  const auto status = call(std::string(1 << 20, 'x'))->wait();
+  EXPECT_EQ(status.error_code(), StatusCode::NOT_FOUND);
+  EXPECT_LT(status.error_message().size(), 4096u);
+  EXPECT_NE(call("\xff")->code(), StatusCode::OK) << "what is no protobuf is answered by gRPC";
+}
+
+TEST_F(gateway_test, a_full_queue_is_said_to_be_full) {
+  const auto model = add_model(slow.as_told(), "m", 1);
+  ASSERT_FALSE(start());
+  const auto runs = call();
+  await([&] { return slow.running == 1; });
+  const auto queued = call();
+  await([&] { return model->calls().stats().buffered == 1; });
+  EXPECT_EQ(call()->code(), StatusCode::RESOURCE_EXHAUSTED);
+  slow.go.release(2);
+  EXPECT_EQ(runs->code(), StatusCode::OK);
+  EXPECT_EQ(queued->code(), StatusCode::OK);
+}
+
+TEST_F(gateway_test, a_call_cancelled_in_the_queue_leaves_it_at_once) {
+  const auto model = add_model(slow.as_told());
+  ASSERT_FALSE(start());
+  const auto runs = call();
+  await([&] { return slow.running == 1; });
+  const auto queued = call();
+  await([&] { return model->calls().stats().buffered == 1; });
+  queued->context.TryCancel();
+  EXPECT_EQ(queued->code(), StatusCode::CANCELLED);
+  await([&] { return model->calls().stats().buffered == 0; });
+  slow.go.release();
+  EXPECT_EQ(runs->code(), StatusCode::OK);
+  EXPECT_EQ(model->counts().executed, 1u);
+  EXPECT_EQ(model->counts().withdrawn, 1u);
+}
+
+TEST_F(gateway_test, a_call_cancelled_while_it_runs_keeps_its_slot_until_it_ends) {
+  add_model(slow.as_told());
+  ASSERT_FALSE(start());
+  const auto one = call();
+  await([&] { return slow.running == 1; });
+  one->context.TryCancel();
+  EXPECT_EQ(one->code(), StatusCode::CANCELLED);
+  await([&] { return slow.last.cancelled(); });
+  EXPECT_EQ(slow.last.reason().cause, "the client cancelled the call or went away");
+  EXPECT_EQ(pool->stats().busy, 1u);
+  slow.go.release(2);
+  await([&] { return pool->stats().busy == 0; });
+  EXPECT_EQ(call()->code(), StatusCode::OK);
+}
+
+TEST_F(gateway_test, a_client_that_goes_away_cancels_its_call) {
+  add_model(slow.until_cancelled());
+  ASSERT_FALSE(start());
+  client_call abandoned;
+  {
+    const auto own = inference::GRPCInferenceService::NewStub(channel());
+    abandoned.start(*own);
+    await([&] { return slow.running == 1; });
+    abandoned.context.TryCancel();
+  }
+  abandoned.wait();
+  await([&] { return pool->stats().busy == 0; });
+}
+
+TEST_F(gateway_test, a_deadline_ends_a_call_in_the_queue_and_one_that_runs) {
+  const auto model = add_model(slow.as_told());
+  ASSERT_FALSE(start());
+  client_call runs, queued;
+  runs.context.set_deadline(std::chrono::system_clock::now() + 300ms);
+  runs.start(*stub);
+  await([&] { return slow.running == 1; });
+  EXPECT_LE(slow.last.deadline(), steady_clock::now() + 301ms);
+  EXPECT_GE(slow.last.deadline(), steady_clock::now() - 10s);
+  queued.context.set_deadline(std::chrono::system_clock::now() + 100ms);
+  queued.start(*stub);
+  EXPECT_EQ(queued.code(), StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(runs.code(), StatusCode::DEADLINE_EXCEEDED);
+  await([&] { return slow.last.cancelled() && model->calls().stats().buffered == 0; });
+  EXPECT_EQ(slow.last.reason().code, status_code::deadline_exceeded);
+  slow.go.release();
+}
+
+TEST_F(gateway_test, a_deadline_in_the_far_future_is_far_away) {
+  add_model(slow.as_told());
+  ASSERT_FALSE(start());
+  client_call one;
+  auto deadline = gpr_now(GPR_CLOCK_REALTIME);
+  deadline.tv_sec += 20'000'000'000;  // 634 years, of which gRPC's own clients send 3
+  one.context.set_deadline(deadline);
+  one.start(*stub);
+  await([&] { return slow.running == 1; });
+  EXPECT_FALSE(slow.last.cancelled());
+  EXPECT_GT(slow.last.deadline(), steady_clock::now() + std::chrono::hours{20'000});
+  slow.go.release();
+  EXPECT_EQ(one.code(), StatusCode::OK);
+}
+
+TEST_F(gateway_test, the_drain_answers_all_that_was_admitted_and_refuses_the_rest) {
+  const auto model = add_model(slow.as_told());
+  ASSERT_FALSE(start({.drain = 1h}));
+  const auto runs = call();
+  await([&] { return slow.running == 1; });
+  const auto queued = call();
+  await([&] { return model->calls().stats().buffered == 1; });
+  begin_stop();
+  const auto ready = [&] {
+    grpc::ClientContext context;
+    inference::ServerReadyResponse response;
+    EXPECT_TRUE(stub->ServerReady(&context, {}, &response).ok());
+    return response.ready();
+  };
+  await([&] { return !ready(); });
+  const auto late = call()->wait();
+  EXPECT_EQ(late.error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(late.error_message(), "the node is shutting down; try another node");
+  slow.go.release(2);
+  EXPECT_EQ(runs->code(), StatusCode::OK);
+  EXPECT_EQ(queued->code(), StatusCode::OK);
+  await_stop();
+}
+
+TEST_F(gateway_test, what_is_not_done_when_the_drain_ends_is_cancelled) {
+  const auto model = add_model(slow.until_cancelled());
+  ASSERT_FALSE(start({.drain = 50ms, .grace = 1h}));
+  const auto runs = call();
+  await([&] { return slow.running == 1; });
+  const auto queued = call();
+  await([&] { return model->calls().stats().buffered == 1; });
+  stop();
+  for (const auto& one : {runs, queued}) {
+    const auto status = one->wait();
+    EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
+    EXPECT_EQ(status.error_message(), "the node is shutting down; try another node");
+  }
+  EXPECT_EQ(model->counts().executed, 1u);
+}
+
+TEST_F(gateway_test, the_drain_can_be_skipped) {
+  add_model(slow.until_cancelled());
+  ASSERT_FALSE(start({.drain = 1h, .grace = 1h}));
+  const auto runs = call();
+  await([&] { return slow.running == 1; });
+  begin_stop();
+  skip.cancel(make_error(status_code::unavailable, "asked twice"));
+  EXPECT_EQ(runs->code(), StatusCode::UNAVAILABLE);
+  await_stop();
+}
+
+TEST_F(gateway_test, may_be_told_to_skip_the_drain_before_it_is_stopped) {
+  add_model(slow.until_cancelled());
+  ASSERT_FALSE(start({.drain = 1h, .grace = 1h}));
+  const auto runs = call();
+  await([&] { return slow.running == 1; });
+  skip.cancel(make_error(status_code::unavailable, "asked twice"));
+  stop();
+  EXPECT_EQ(runs->code(), StatusCode::UNAVAILABLE);
+}
+
+TEST_F(gateway_test, ends_without_work_that_ignores_its_cancellation) {
+  add_model(slow.as_told());
+  ASSERT_FALSE(start({.drain = 0ms, .grace = 50ms}));
+  const auto runs = call();
+  await([&] { return slow.running == 1; });
+  stop();
+  EXPECT_NE(runs->code(), StatusCode::OK);
+  EXPECT_EQ(pool->stats().busy, 1u);
+  slow.go.release();
+}
+
+TEST_F(gateway_test, may_be_stopped_before_it_started) {
+  gateway = spawn_grpc_gateway(system, {}, routes, skip.token(), [](const std::string&) { ADD_FAILURE(); });
+  stop();
+}
+
+TEST_F(gateway_test, says_that_its_port_is_taken) {
+  ASSERT_FALSE(start());
+  auto first = std::exchange(gateway, nullptr);
+  listen = address;
+  const auto failure = from_caf(start());
+  EXPECT_EQ(failure.code, status_code::unavailable);
+  EXPECT_EQ(failure.cause, "cannot listen on '" + listen + "'");
+  stop();
+  gateway = std::exchange(first, nullptr);
+}
+
+TEST_F(gateway_test, says_that_its_address_is_none) {
+  listen = "nonsense";
+  EXPECT_EQ(from_caf(start()).code, status_code::unavailable);
+  stop();
+}
+
+TEST_F(gateway_test, a_health_watch_follows_its_model) {
+  const auto model = add_model(echo);
+  ASSERT_FALSE(start({.drain = 1h}));
+  grpc::GenericStub generic{channel()};
+  grpc::CompletionQueue queue;
+  grpc::ClientContext context;
+  const auto watch = generic.PrepareCall(&context, "/grpc.health.v1.Health/Watch", &queue);
+  const auto step = [&] {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  const auto next = [&] {
+    grpc::ByteBuffer response;
+    watch->Read(&response, nullptr);
+    return step() ? health_status(response) : -1;
+  };
+  watch->StartCall(nullptr);
+  ASSERT_TRUE(step());
+  watch->WriteLast(health_request("m"), {}, nullptr);
+  ASSERT_TRUE(step());
+  EXPECT_EQ(next(), 1);
+  model->set_unavailable(make_error(status_code::internal, "broken"));
+  EXPECT_EQ(next(), 2);
+  model->set_ready({});
+  EXPECT_EQ(next(), 1);
+  begin_stop();
+  EXPECT_EQ(next(), 2) << "a node that drains serves no more";
+  EXPECT_EQ(next(), -1);
+  grpc::Status status;
+  watch->Finish(&status, nullptr);
+  EXPECT_TRUE(step());
+  await_stop();
+  queue.Shutdown();
+  EXPECT_FALSE(step());
+}
+
+TEST_F(gateway_test, says_what_it_does_not_implement) {
+  ASSERT_FALSE(start());
+  grpc::ClientContext context, other;
+  inference::RepositoryModelLoadResponse response;
+  const auto status = stub->RepositoryModelLoad(&context, {}, &response);
+  EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
+  EXPECT_EQ(status.error_message(),
+            "RepositoryModelLoad is not implemented by this server; models are loaded when the node starts");
+  EXPECT_EQ(stub->ModelStreamInfer(&other)->Finish().error_code(), StatusCode::UNIMPLEMENTED);
+}
+
+/// Calls that are answered, cancelled, out of time, refused, and failed, all at once.
+struct gateway_stress : gateway_test, testing::WithParamInterface<bool> {
+  void work_through(std::atomic<bool>& ended) {
+    const auto seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::vector<std::jthread> threads;
+    for (unsigned t = 0; t != 3; ++t)
+      threads.emplace_back([&, t] {
+        std::mt19937 random{seed + t};
+        std::vector<std::unique_ptr<client_call>> calls;
+        for (int i = 0; i != 300; ++i) {
+          auto& one = *calls.emplace_back(std::make_unique<client_call>(random() % 8 == 0 ? "other" : "m"));
+          if (random() % 4 == 0)
+            one.context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds{random() % 20});
+          one.start(*stub);
+          if (random() % 3 == 0)
+            calls[random() % calls.size()]->context.TryCancel();
+          if (random() % 16 == 0)
+            std::this_thread::sleep_for(1ms);
+        }
+        for (const auto& one : calls) {
+          ++seen.at(one->code());
+          EXPECT_EQ(one->answers, 1);
+        }
+      });
+    threads.clear();
+    ended = true;
+  }
+
+  /// How many answers had one of these codes.
+  int count(std::initializer_list<StatusCode> codes) const {
+    int sum = 0;
+    for (const auto code : codes)
+      sum += seen.at(code);
+    return sum;
+  }
+
+  static constexpr std::initializer_list<StatusCode> expected_codes{
+      StatusCode::OK, StatusCode::CANCELLED, StatusCode::DEADLINE_EXCEEDED, StatusCode::RESOURCE_EXHAUSTED,
+      StatusCode::UNAVAILABLE};
+
+  std::array<std::atomic<int>, 17> seen{};
+};
+
+INSTANTIATE_TEST_SUITE_P(immediate_and_not, gateway_stress, testing::Bool());
+
+TEST_P(gateway_stress, every_call_is_answered_once) {
+  const auto model = add_model(echo, "m", 16, GetParam());
+  const auto other = add_model(echo, "other", 16, !GetParam());
+  ASSERT_FALSE(start({.drain = 1h}));
+  std::atomic<bool> ended = false;
+  std::jthread flapping{[&] {
+    while (!ended) {
+      other->set_unavailable(make_error(status_code::internal, "broken"));
+      other->set_ready({});
+      std::this_thread::sleep_for(1ms);
+    }
+  }};
+  work_through(ended);
+  flapping.join();
+  EXPECT_EQ(count(expected_codes), 900);
+  EXPECT_GT(count({StatusCode::OK}), 0);
+  EXPECT_GT(count({StatusCode::CANCELLED}), 0);
+  stop();  // which waits for every call of the server's side
+  EXPECT_EQ(model->calls().stats().buffered, 0u);
+  EXPECT_EQ(other->calls().stats().buffered, 0u);
+  EXPECT_EQ(model->counts().admitted, model->counts().executed + model->counts().withdrawn);
+}
+
+TEST_P(gateway_stress, every_call_is_answered_when_the_gateway_ends_in_the_middle) {
+  add_model(echo, "m", 16, GetParam());
+  add_model(echo, "other", 16, !GetParam());
+  ASSERT_FALSE(start({.drain = 5ms, .grace = 5ms}));
+  std::atomic<bool> ended = false;
+  std::jthread stopping{[&] {
+    std::this_thread::sleep_for(20ms);
+    caf::scoped_actor own{system};
+    own->send_exit(gateway, caf::exit_reason::user_shutdown);
+    own->wait_for(gateway);
+  }};
+  work_through(ended);
+  stopping.join();
+  gateway = nullptr;
+  EXPECT_EQ(count(expected_codes), 900);
+}
+
+}  // namespace
+}  // namespace troupe
