@@ -10,6 +10,9 @@
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 
+#include <optional>
+#include <system_error>
+
 namespace troupe {
 namespace {
 
@@ -19,8 +22,18 @@ struct device_state {
   static constexpr const char* name = "device";
 
   std::shared_ptr<executor_pool> pool;
-  caf::error exit_reason;
+  std::optional<caf::error> exit_reason;
 };
+
+expected<std::shared_ptr<executor_pool>> make_pool(const device& what) {
+  try {
+    return std::make_shared<executor_pool>(what.name, what.slots);
+  } catch (const std::system_error& e) {
+    return make_error(status_code::resource_exhausted,
+                      "device '" + what.name + "' can't have " + std::to_string(what.slots) + " threads: " + e.what(),
+                      "allow the process more threads, or lower cpu.slots");
+  }
+}
 
 caf::behavior device_actor(caf::stateful_actor<device_state>* self, device what, std::shared_ptr<device_table> table) {
   self->set_exit_handler([self, table, name = what.name](const caf::exit_msg& exit) {
@@ -36,14 +49,21 @@ caf::behavior device_actor(caf::stateful_actor<device_state>* self, device what,
       done();
   });
   return {
-      [self, table, what](start_atom) {
-        self->state.pool = std::make_shared<executor_pool>(what.name, what.slots);
+      [self, table, what](start_atom) -> caf::result<void> {
+        // An exit message overtakes the request to start.
+        if (self->state.exit_reason)
+          return *self->state.exit_reason;
+        auto pool = make_pool(what);
+        if (!pool)
+          return to_caf(pool.error());
+        self->state.pool = *std::move(pool);
         table->insert(what.name, self->state.pool);
         log_event(spdlog::level::info, "device ready", {{"device", what.name}, {"slots", what.slots}});
+        return caf::unit;
       },
       [self](idle_atom) {
         self->state.pool.reset();
-        self->quit(self->state.exit_reason);
+        self->quit(*self->state.exit_reason);
       },
   };
 }
