@@ -76,7 +76,9 @@ settings_reader::~settings_reader() = default;
 expected<settings_reader> settings_reader::read_file(const std::filesystem::path& file) {
   std::ifstream in{file, std::ios::binary};
   std::ostringstream text;
-  if (!in || !(text << in.rdbuf()))
+  // Of an empty file, inserting nothing counts as a failure.
+  const bool empty = in.peek() == std::ifstream::traits_type::eof();
+  if (empty ? !in.eof() : !(text << in.rdbuf()))
     return make_error(status_code::not_found, "cannot read '" + file.string() + "'", "check the path and its rights");
   return parse(text.str(), file.string());
 }

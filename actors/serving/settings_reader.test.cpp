@@ -1,5 +1,7 @@
 #include "actors/serving/settings_reader.hpp"
 
+#include "actors/serving/testing.hpp"
+
 #include <gtest/gtest.h>
 
 namespace troupe {
@@ -71,6 +73,17 @@ TEST(settings_reader, says_where_a_file_is_not_toml) {
 
 TEST(settings_reader, lists_keys_in_the_files_order) {
   EXPECT_EQ(reader("b = 1\na = 2\n").keys(), (std::vector<std::string>{"b", "a"}));
+}
+
+TEST(settings_reader, an_empty_file_sets_nothing_and_a_folder_is_no_file) {
+  const testing_support::temporary_folder folder;
+  folder.write("empty.toml", "");
+  auto reader = settings_reader::read_file(folder.path() / "empty.toml");
+  ASSERT_TRUE(reader) << reader.error().message();
+  EXPECT_EQ(reader->text("name"), std::nullopt);
+  EXPECT_TRUE(reader->finish());
+  EXPECT_EQ(settings_reader::read_file(folder.path()).error().code, status_code::not_found);
+  EXPECT_EQ(settings_reader::read_file(folder.path() / "none.toml").error().code, status_code::not_found);
 }
 
 }  // namespace
