@@ -170,6 +170,14 @@ int run_complete(const CLI::App& app, int argc, char** argv) {
   return out.flush() ? 0 : static_cast<int>(exit_code::output);
 }
 
+/// CLI11 misses the subcommand before it looks at what stands in its place.
+error usage_error(const CLI::App& app, const CLI::ParseError& e) {
+  std::string cause = e.what();
+  if (const auto words = app.remaining(); app.get_subcommands().empty() && !words.empty())
+    cause = std::string{"there is no "} + (words[0].starts_with('-') ? "option" : "command") + " '" + words[0] + "'";
+  return make_error(status_code::invalid_argument, cause, "'troupe --help' tells what there is");
+}
+
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is seen when writing
   arguments args;
@@ -179,7 +187,9 @@ int main(int argc, char** argv) {
   try {
     args.app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return static_cast<int>(args.app.exit(e) == 0 ? exit_code::success : exit_code::usage);
+    if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success))
+      return args.app.exit(e);  // --help and --version
+    return static_cast<int>(fail_usage(usage_error(args.app, e)));
   }
   return run(args);
 }
