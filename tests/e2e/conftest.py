@@ -1,0 +1,66 @@
+"""Where the node is, and nodes to share."""
+
+import pathlib
+
+import pytest
+import tritonclient.grpc as triton
+
+from messages import stub_of
+from node import Node
+
+IDENTITY = 'skillset = "identity"\n'
+
+
+def pytest_addoption(parser):
+    parser.addoption("--build", type=pathlib.Path, required=True, help="the build folder with bin/troupe-node")
+    parser.addoption("--minilm", type=pathlib.Path, help="the folder of the demo model and its files")
+
+
+@pytest.fixture(scope="session")
+def program(request):
+    return request.config.getoption("build").resolve() / "bin" / "troupe-node"
+
+
+@pytest.fixture(scope="session")
+def minilm(request):
+    folder = request.config.getoption("minilm")
+    if folder is None:
+        pytest.skip("the demo model is not there")
+    return folder.resolve()
+
+
+@pytest.fixture
+def make_node(program):
+    """Makes nodes that are not started yet; none outlives its test."""
+    nodes = []
+
+    def make(models=None, **settings):
+        nodes.append(Node(program, {"identity": IDENTITY} if models is None else models, **settings))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.close()
+
+
+@pytest.fixture(scope="module")
+def node(program, request):
+    """A node with an identity model that a module shares; it must be well at the end, whatever the tests sent it."""
+    models = getattr(request.module, "MODELS", {"identity": IDENTITY})
+    with Node(program, models, **getattr(request.module, "SETTINGS", {})) as shared:
+        shared.start().wait_ready()
+        yield shared
+        assert shared.stop() == 0
+
+
+@pytest.fixture
+def client(node):
+    """tritonclient, connected to the shared node."""
+    with triton.InferenceServerClient(node.address) as connected:
+        yield connected
+
+
+@pytest.fixture
+def stub(node):
+    with stub_of(node.address) as connected:
+        yield connected
