@@ -55,7 +55,10 @@ expected<skillset*> skillset_catalog::open(const std::filesystem::path& file) co
   void* symbol = object ? dlsym(object, skillset_entry_name) : nullptr;
   if (!symbol)
     return make_error(status_code::internal, "cannot open skillset '" + file.string() + "': " + dlerror());
-  return reinterpret_cast<skillset_entry*>(symbol)();
+  auto* const found = reinterpret_cast<skillset_entry*>(symbol)();
+  if (!found)
+    return make_error(status_code::internal, "skillset '" + file.string() + "' gives nothing");
+  return found;
 }
 
 }  // namespace troupe
