@@ -38,6 +38,7 @@ def test_the_ready_file_comes_after_the_warm_up_and_says_where(make_node):
     node.log.wait_for("node ready")
     kinds = [event["event"] for event in node.log.events()]
     assert max(kinds.index("model ready"), kinds.index("listening")) < kinds.index("node ready")
+    assert node.stop() == 0
     assert f"ready on {node.address}" in node.output.lines[0]
 
 
