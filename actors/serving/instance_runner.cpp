@@ -1,5 +1,7 @@
 #include "actors/serving/instance_runner.hpp"
 
+#include "actors/concurrency/log.hpp"
+
 #include <exception>
 
 namespace troupe {
@@ -121,6 +123,7 @@ void instance_runner::execute(inference_call& call) {
     call.respond(token.reason());
   } else {
     model_->counts().executed.fetch_add(1, std::memory_order_relaxed);
+    log_event(spdlog::level::trace, "executing", {{"model", model_->name()}});
     call.respond(run_contained(*worker_, call.input, token));
   }
 }

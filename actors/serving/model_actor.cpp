@@ -122,7 +122,6 @@ void begin_instances(model_self* self) {
             auto& model = *self->state.model;
             if (self->state.exit_reason)
               return;
-            model.set_ready(self->state.loaded->describe());
             const std::chrono::duration<double, std::milli> took = steady_clock::now() - self->state.began;
             log_event(spdlog::level::info, "model ready",
                       {{"model", model.name()},
@@ -130,6 +129,8 @@ void begin_instances(model_self* self) {
                        {"device", model.folder().device},
                        {"instances", model.folder().instances},
                        {"ms", took.count()}});
+            // Afterwards, or the node's being ready could stand in the log before its model's.
+            model.set_ready(self->state.loaded->describe());
           },
           [](const caf::error&) { /* the supervisor ends with this error: see the down handler */ });
 }

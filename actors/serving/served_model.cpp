@@ -1,5 +1,6 @@
 #include "actors/serving/served_model.hpp"
 
+#include "actors/concurrency/log.hpp"
 #include "actors/serving/inference_call.hpp"
 
 namespace troupe {
@@ -35,6 +36,7 @@ expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
   switch (calls_.try_send(std::shared_ptr{call})) {
     case send_result::sent:
       counts_.admitted.fetch_add(1, std::memory_order_relaxed);
+      log_event(spdlog::level::trace, "admitted", {{"model", name()}});
       // The model may have become unavailable, and its queue been emptied, between the question and the sending.
       if (!ready() && withdraw(*call))
         return make_error(status_code::unavailable, "model '" + name() + "' is being stopped");

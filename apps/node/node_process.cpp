@@ -60,7 +60,8 @@ void write_ready_file(const std::string& file, const std::string& address) {
 }  // namespace
 
 int fail(const error& e, exit_code code) {
-  std::cerr << "troupe-node: " << to_string(e) << std::endl;
+  // In one piece, or a log line of another thread could come between.
+  std::cerr << "troupe-node: " + to_string(e) + "\n" << std::flush;
   return code;
 }
 
@@ -83,8 +84,13 @@ int node_process::run() {
   settings.set("scheduler.policy", caf::atom("sharing"));
   settings.set("scheduler.max-threads", std::size_t{2});
   caf::actor_system system{settings};
-  start(system, *std::move(models));
-  loop_.run([this](int signal) { on_signal(signal); });
+  try {
+    start(system, *std::move(models));
+    loop_.run([this](int signal) { on_signal(signal); });
+  } catch (const std::exception& e) {
+    // The actors still run, and the system would wait for them for ever.
+    std::_Exit(fail(make_error(status_code::internal, e.what()), exit_internal));
+  }
   log_event(spdlog::level::info, "node stopped", {{"exit_code", code_}});
   // Work that ignores its cancellation holds a pool thread; nothing in this process can end it but the exit.
   if (stuck_)

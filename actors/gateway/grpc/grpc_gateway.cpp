@@ -6,6 +6,8 @@
 #include "actors/serving/served_model.hpp"
 #include "actors/supervision/supervisor.hpp"
 
+#include <grpc/grpc.h>
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -15,6 +17,8 @@
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 
+#include <charconv>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 
@@ -49,20 +53,43 @@ struct gateway_state {
 
 using gateway_self = caf::stateful_actor<gateway_state>;
 
-/// Plugs health and reflection into every server built afterwards; gRPC offers it for the whole process only.
-void enable_plugins() {
+/// What gRPC has to say by itself, as an event like any other.
+void log_grpc(gpr_log_func_args* said) {
+  const auto level = said->severity == GPR_LOG_SEVERITY_ERROR  ? spdlog::level::warn
+                     : said->severity == GPR_LOG_SEVERITY_INFO ? spdlog::level::info
+                                                               : spdlog::level::debug;
+  log_event(level, "gRPC says", {{"message", said->message}, {"file", said->file}, {"line", said->line}});
+}
+
+/// Plugs health and reflection into every server built afterwards, and keeps gRPC's threads until the process ends;
+/// gRPC offers both for the whole process only.
+void enable_grpc() {
   static std::once_flag once;
   std::call_once(once, [] {
+    gpr_set_log_function(log_grpc);
+    // Never undone: the last user of gRPC to leave joins its threads, of which one sleeps up to ten seconds after a
+    // large answer (the backup poller in tcp_posix.cc).
+    grpc_init();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
 }
 
+/// True for host:port with a port that exists; gRPC would take 70000 for 4464.
+bool is_address(const std::string& address) {
+  const auto colon = address.rfind(':');
+  if (colon == std::string::npos)
+    return false;
+  const auto* end = address.data() + address.size();
+  std::uint16_t port = 0;
+  const auto parsed = std::from_chars(address.data() + colon + 1, end, port);
+  return parsed.ec == std::errc{} && parsed.ptr == end;
+}
+
 /// Binds and starts the server; the address it really has, or why there is none.
 expected<std::string> listen(gateway_state& state) {
-  enable_plugins();
+  enable_grpc();
   const auto& address = state.settings.listen;
-  const auto colon = address.rfind(':');
   state.service = std::make_unique<inference_service>(state.context);
   grpc::ServerBuilder builder;
   int port = 0;
@@ -75,12 +102,12 @@ expected<std::string> listen(gateway_state& state) {
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(state.service.get());
-  if (colon != std::string::npos)
+  if (is_address(address))
     state.server = builder.BuildAndStart();
   if (!state.server || port == 0)
     return make_error(status_code::unavailable, "cannot listen on '" + address + "'",
                       "check that it is host:port and that no other program uses the port");
-  return address.substr(0, colon + 1) + std::to_string(port);
+  return address.substr(0, address.rfind(':') + 1) + std::to_string(port);
 }
 
 /// Tells the health service what the router says.

@@ -166,8 +166,13 @@ reactor* inference_service::ModelInfer(context_t* context, const inference::Mode
 grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
 inference_service::ModelStreamInfer(context_t*) {
   struct refusal final : grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse> {
-    refusal() { Finish(to_grpc(not_implemented("ModelStreamInfer", "use ModelInfer"))); }
+    // After the first message: a client that is still sending takes an end before it for a failure of its own.
+    refusal() { StartRead(&first_); }
+    void OnReadDone(bool) override { Finish(to_grpc(not_implemented("ModelStreamInfer", "use ModelInfer"))); }
     void OnDone() override { delete this; }
+
+   private:
+    inference::ModelInferRequest first_;
   };
   return new refusal;
 }
