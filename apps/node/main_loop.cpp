@@ -29,6 +29,8 @@ main_loop::main_loop() {
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  // A reader of our output that goes away must not take the node with it.
+  std::signal(SIGPIPE, SIG_IGN);
   signals_ = checked(signalfd(-1, &set, SFD_CLOEXEC), "signalfd");
   wake_ = checked(eventfd(0, EFD_CLOEXEC), "eventfd");
 }

@@ -9,7 +9,7 @@
 namespace troupe {
 
 /// Lets the main thread wait for signals and for events from other threads at once, without polling. Made before any
-/// other thread, because it blocks SIGINT and SIGTERM for all of them.
+/// other thread, because it blocks SIGINT and SIGTERM for all of them. SIGPIPE is ignored from then on.
 class main_loop {
  public:
   main_loop();

@@ -50,11 +50,28 @@ void announce(const std::string& address, const router& routes, const std::strin
   std::cout << std::flush;
 }
 
+error unwritable(const std::string& file) {
+  return make_error(status_code::failed_precondition, "cannot write the ready file '" + file + "'",
+                    "name a file in a folder that is there and may be written to");
+}
+
+/// Takes away what an earlier node left, and finds out whether the file can be written before anything is started.
+expected<void> clear_ready_file(const std::string& file) {
+  std::error_code failed;
+  std::filesystem::remove(file, failed);
+  if (failed || !std::ofstream{file + ".partial"})
+    return unwritable(file);
+  return {};
+}
+
 /// Tells whoever waits for the file where the node is, in one step.
-void write_ready_file(const std::string& file, const std::string& address) {
+expected<void> write_ready_file(const std::string& file, const std::string& address) {
   const auto partial = file + ".partial";
-  std::ofstream{partial} << "{\"grpc\":\"" << address << "\"}\n";
-  std::filesystem::rename(partial, file);
+  std::error_code failed;
+  if (std::ofstream out{partial}; !(out << "{\"grpc\":\"" << address << "\"}\n" << std::flush))
+    return unwritable(file);
+  std::filesystem::rename(partial, file, failed);
+  return failed ? unwritable(file) : expected<void>{};
 }
 
 }  // namespace
@@ -80,6 +97,9 @@ int node_process::run() {
   auto models = read_model_repository(config_.models, catalog);
   if (!models)
     return fail(models.error(), models.error().code == status_code::not_found ? exit_missing : exit_configuration);
+  if (!ready_file_.empty())
+    if (const auto writable = clear_ready_file(ready_file_); !writable)
+      return fail(writable.error(), exit_usage);
   caf::actor_system_config settings;
   settings.set("scheduler.policy", caf::atom("sharing"));
   settings.set("scheduler.max-threads", std::size_t{2});
@@ -139,9 +159,10 @@ void node_process::on_change() {
     return;
   announced_ = true;
   announce(address_, *routes_, command_line_);
-  if (!ready_file_.empty())
-    write_ready_file(ready_file_, address_);
   log_event(spdlog::level::info, "node ready", {{"address", address_}});
+  if (!ready_file_.empty())
+    if (const auto written = write_ready_file(ready_file_, address_); !written)
+      on_failed(written.error());
 }
 
 void node_process::on_signal(int signal) {
