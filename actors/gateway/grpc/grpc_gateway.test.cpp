@@ -467,7 +467,10 @@ TEST_F(gateway_test, says_what_it_does_not_implement) {
   EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
   EXPECT_EQ(status.error_message(),
             "RepositoryModelLoad is not implemented by this server; models are loaded when the node starts");
-  EXPECT_EQ(stub->ModelStreamInfer(&other)->Finish().error_code(), StatusCode::UNIMPLEMENTED);
+  // Refused once the client has said something, be it that there is nothing to say.
+  const auto stream = stub->ModelStreamInfer(&other);
+  stream->WritesDone();
+  EXPECT_EQ(stream->Finish().error_code(), StatusCode::UNIMPLEMENTED);
 }
 
 /// Calls that are answered, cancelled, out of time, refused, and failed, all at once.
