@@ -138,29 +138,33 @@ TEST(executor_pool, is_idle_only_when_its_leased_slots_are_back) {
 TEST(executor_pool, every_slot_that_comes_back_takes_a_waiting_job) {
   executor_pool pool{"CPU", 2};
   for (int round = 0; round != 100; ++round) {
-    while (!pool.try_lease() || !pool.try_lease())
-      std::this_thread::yield();
-    std::latch both{2}, done{2};
     for (int i = 0; i != 2; ++i)
-      EXPECT_TRUE(pool.submit(make_job([&] {
-        both.arrive_and_wait();  // for ever, if one job waits for the end of the other
-        done.count_down();
+      while (!pool.try_lease())
+        std::this_thread::yield();
+    const auto both = std::make_shared<std::latch>(2), done = std::make_shared<std::latch>(2);
+    for (int i = 0; i != 2; ++i)
+      EXPECT_TRUE(pool.submit(make_job([both, done] {
+        both->arrive_and_wait();  // for ever, if one job waits for the end of the other
+        done->count_down();
       })));
     pool.release();
     pool.release();
-    done.wait();
+    done->wait();
   }
 }
 
 TEST(executor_pool, may_be_let_go_of_by_its_own_job) {
   for (int round = 0; round != 50; ++round) {
     auto pool = std::make_shared<executor_pool>("CPU", 2);
-    std::latch let_go{1}, gone{1};
-    EXPECT_TRUE(pool->submit(make_job([&, held = pool] { let_go.wait(); })));
-    EXPECT_TRUE(pool->submit(make_job([&] { gone.count_down(); })));
+    const auto let_go = std::make_shared<std::latch>(1), ran = std::make_shared<std::latch>(2);
+    EXPECT_TRUE(pool->submit(make_job([let_go, ran, held = pool] {
+      let_go->wait();
+      ran->count_down();
+    })));
+    EXPECT_TRUE(pool->submit(make_job([ran] { ran->count_down(); })));
     pool.reset();
-    let_go.count_down();
-    gone.wait();
+    let_go->count_down();
+    ran->wait();
   }
 }
 

@@ -246,14 +246,14 @@ TEST_F(runner_test, a_pool_that_closes_under_it_loses_no_call) {
   running.acquire();
   const auto second = submit();
   // Something waits for a slot, so that the runner would queue itself again after the first call.
-  std::binary_semaphore hold{0};
-  ASSERT_TRUE(pool->submit(make_job([&] { hold.acquire(); })));
+  const auto hold = std::make_shared<std::binary_semaphore>(0);
+  ASSERT_TRUE(pool->submit(make_job([hold] { hold->acquire(); })));
   ASSERT_TRUE(pool->submit(make_job([] {})));
   pool->close();
   go.release(1);
   EXPECT_TRUE(first->wait());
   EXPECT_EQ(second->wait().error().code, status_code::unavailable);
-  hold.release();
+  hold->release();
   stop(*runner);
 }
 
