@@ -124,6 +124,25 @@ TEST_F(runner_test, stopping_cancels_what_runs_and_leaves_what_is_queued) {
   stop(*next);
 }
 
+TEST_F(runner_test, an_instance_that_was_woken_and_is_stopped_wakes_the_next_one) {
+  const auto first = start(nothing);
+  await_parked(1);
+  const auto second = start(nothing);
+  await_parked(2);
+  await([&] { return pool->stats().busy == 0; });
+  for (int i = 0; i != 2; ++i)
+    ASSERT_TRUE(pool->try_lease());
+  const auto call = submit();
+  ASSERT_EQ(pool->stats().queued, 1u) << "the first one is woken, and waits for a slot";
+  std::binary_semaphore stopped{0};
+  first->stop(make_error(status_code::unavailable, "stopping"), [&] { stopped.release(); });
+  for (int i = 0; i != 2; ++i)
+    pool->release();
+  EXPECT_TRUE(call->wait());
+  stopped.acquire();
+  stop(*second);
+}
+
 TEST_F(runner_test, a_full_queue_refuses_and_an_unavailable_model_answers_what_it_has) {
   std::vector<std::shared_ptr<recorded_call>> calls;
   for (int i = 0; i != 4; ++i)

@@ -119,5 +119,33 @@ TEST(served_model, stress_every_call_is_answered_once) {
   EXPECT_EQ(model.calls().stats().buffered, 0u);
 }
 
+// A call that comes while the model goes must not be left in the queue of a model that nobody works for any more. The
+// queue is long, so that whoever comes just then has to wait for its lock, and enters it when it was emptied.
+TEST(served_model, stress_no_call_is_left_behind_when_the_model_goes) {
+  for (int round = 0; round != 50; ++round) {
+    served_model model{folder_of("m", 100'000), [] {}};
+    model.set_ready({});
+    std::vector<std::shared_ptr<recorded_call>> calls;
+    std::atomic<int> submitted = 0;
+    {
+      std::jthread caller{[&] {
+        for (bool going_on = true; going_on; ++submitted) {
+          const auto& call = calls.emplace_back(std::make_shared<recorded_call>());
+          if (const auto refused = model.submit(call); !refused) {
+            call->respond(refused.error());
+            going_on = false;
+          }
+        }
+      }};
+      while (submitted < 500)
+        std::this_thread::yield();
+      model.set_unavailable(make_error(status_code::internal, "broken"));
+    }
+    ASSERT_EQ(model.calls().stats().buffered, 0u);
+    for (const auto& call : calls)
+      ASSERT_EQ(call->answers, 1);
+  }
+}
+
 }  // namespace
 }  // namespace troupe
