@@ -12,12 +12,10 @@ namespace troupe {
 namespace {
 
 ov::AnyMap properties_for(const compile_target& target) {
-  const auto streams = static_cast<std::int32_t>(std::clamp<std::int64_t>(target.instances, 1, INT32_MAX));
-  ov::AnyMap properties{ov::num_streams(streams),
+  ov::AnyMap properties{ov::num_streams(1),
                         ov::hint::inference_precision(target.bf16 ? ov::element::bf16 : ov::element::f32)};
   if (target.device.starts_with("CPU")) {
-    // The number counts the threads of all streams together.
-    properties.insert(ov::inference_num_threads(streams));
+    properties.insert(ov::inference_num_threads(1));
     properties.insert(ov::hint::enable_cpu_pinning(false));
   }
   return properties;

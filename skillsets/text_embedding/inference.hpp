@@ -20,16 +20,15 @@ namespace troupe {
 
 /// What a model is compiled for.
 struct compile_target {
-  std::string device;          ///< such as `CPU`
-  std::int64_t instances = 1;  ///< how many requests run at once, each on one thread
-  bool bf16 = false;           ///< compute in bf16, else in f32
+  std::string device;  ///< such as `CPU`
+  bool bf16 = false;   ///< compute in bf16, else in f32
 };
 
 /// OK, or UNAVAILABLE with the devices that there are.
 expected<void> check_device(ov::Core& core, const std::string& device);
 
-/// Compiles a model for a device that is there. UNAVAILABLE when the device can't compute in the precision; INTERNAL
-/// when the compiler fails.
+/// Compiles a model for a device that is there, to run one request at a time on one thread. UNAVAILABLE when the device
+/// can't compute in the precision; INTERNAL when the compiler fails.
 expected<ov::CompiledModel> compile(ov::Core& core, const std::shared_ptr<ov::Model>& model,
                                     const compile_target& target);
 
@@ -45,7 +44,8 @@ class cancellable_request {
   ov::InferRequest& get() noexcept { return request_; }
 
   /// Runs it with the inputs that are set, and blocks until it has ended. Once `token` is cancelled it ends between two
-  /// nodes of the graph, `token.reason()` is returned, and the request can be used again. INTERNAL when OpenVINO fails.
+  /// nodes of the graph, `token.reason()` is returned, and the graph has to run once with another shape before its
+  /// outputs can be trusted again. INTERNAL when OpenVINO fails.
   expected<void> run(const cancel_token& token);
 
  private:

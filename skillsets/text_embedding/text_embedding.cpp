@@ -10,6 +10,7 @@
 #include "skillsets/text_embedding/text_tokenizer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <openvino/runtime/compiled_model.hpp>
 #include <openvino/runtime/core.hpp>
 #include <utility>
@@ -152,7 +153,8 @@ expected<text_tokenizer> load_tokenizer(const model_settings& settings, std::int
 /// What the instances of a model share.
 struct model_core {
   ov::Core core;  // first member: what it made goes before it
-  ov::CompiledModel compiled;
+  std::shared_ptr<ov::Model> graph;
+  compile_target target;
   text_tokenizer tokenizer;
   std::size_t dimension;
   std::size_t batch_tokens;
@@ -179,6 +181,23 @@ class batch_inputs {
     }
   }
 
+  /// Fills in a batch that means nothing, with other rows, another length and another product than `shape`.
+  void fill_blank(const ov::Shape& shape) {
+    constexpr std::array<std::array<std::size_t, 2>, 4> choices{{{1, 2}, {2, 3}, {3, 5}, {4, 7}}};
+    const auto differs = [&](const auto& choice) {
+      return shape.empty() ||
+             (choice[0] != shape[0] && choice[1] != shape[1] && choice[0] * choice[1] != shape[0] * shape[1]);
+    };
+    // Rows, length and product each rule out one choice at most.
+    const auto& [rows, length] = *std::find_if(choices.begin(), choices.end(), differs);
+    shape_ = {rows, length};
+    ids_.assign(rows * length, padding_id_);
+    mask_.assign(rows * length, 1);
+    types_.assign(rows * length, 0);
+  }
+
+  const ov::Shape& shape() const noexcept { return shape_; }
+
   /// Lends the inputs to `request`, until they are filled again.
   void lend(ov::InferRequest& request, const ov::CompiledModel& model) {
     for (const auto& port : model.inputs()) {
@@ -198,8 +217,8 @@ class batch_inputs {
 
 class embedding_instance final : public instance {
  public:
-  explicit embedding_instance(model_core& core)
-      : core_(core), inputs_(core.tokenizer.padding_id()), request_(core.compiled) {}
+  embedding_instance(model_core& core, ov::CompiledModel compiled)
+      : core_(core), compiled_(std::move(compiled)), inputs_(core.tokenizer.padding_id()), request_(compiled_) {}
 
   expected<inference_response> run(const inference_request& request, const cancel_token& token) override {
     const auto& input = request.inputs.front();
@@ -258,10 +277,16 @@ class embedding_instance final : public instance {
 
   expected<void> run_batch(const text_batch& batch, const std::vector<encoded_text>& texts, const cancel_token& token,
                            std::vector<float>& vectors) try {
+    if (stopped_half_way_)
+      if (auto settled = settle(); !settled)
+        return settled;
     inputs_.fill(batch, texts);
-    inputs_.lend(request_.get(), core_.compiled);
-    if (auto done = request_.run(token); !done)
+    inputs_.lend(request_.get(), compiled_);
+    if (auto done = request_.run(token); !done) {
+      stopped_half_way_ = true;
       return done;
+    }
+    last_ = inputs_.shape();
     const auto output = request_.get().get_output_tensor();
     if (output.get_shape() != ov::Shape{batch.texts.size(), core_.dimension})
       return make_error(status_code::internal, "the model gave " + std::to_string(output.get_size()) + " numbers for " +
@@ -276,9 +301,24 @@ class embedding_instance final : public instance {
     return make_error(status_code::internal, "OpenVINO can't run the model: " + one_line(e));
   }
 
+  /// Makes the graph fit for use after a run that was stopped. OpenVINO's CPU plug-in computes the shapes of many nodes
+  /// ahead, but has each node remember the shape that it was last executed with: a node that a stop kept from being
+  /// executed takes its output for up to date when the shape before the stopped one comes again, and the vectors are
+  /// wrong. A run of a shape that no node remembers brings them all into line.
+  expected<void> settle() {
+    inputs_.fill_blank(last_);
+    inputs_.lend(request_.get(), compiled_);
+    auto done = request_.run({});
+    stopped_half_way_ = !done;
+    return done;
+  }
+
   model_core& core_;
-  batch_inputs inputs_;  // before the request, which borrows their memory
+  ov::CompiledModel compiled_;  // its own: the graph remembers what ran last, and streams of one model swap graphs
+  batch_inputs inputs_;         // before the request, which borrows their memory
   cancellable_request request_;
+  ov::Shape last_;  // of the run that came to its end last
+  bool stopped_half_way_ = false;
 };
 
 expected<model_core> load_core(const model_settings& settings, const cancel_token& token) {
@@ -300,13 +340,12 @@ expected<model_core> load_core(const model_settings& settings, const cancel_toke
     return graph.error();
   if (token.cancelled())
     return token.reason();
-  auto compiled = compile(core, graph->model, {settings.device, settings.instances, options.bf16});
-  if (!compiled)
-    return compiled.error();
-  if (token.cancelled())
-    return token.reason();
-  return model_core{std::move(core), *std::move(compiled), *std::move(tokenizer),
-                    static_cast<std::size_t>(graph->dimension), options.batch_tokens};
+  return model_core{std::move(core),
+                    graph->model,
+                    {settings.device, options.bf16},
+                    *std::move(tokenizer),
+                    static_cast<std::size_t>(graph->dimension),
+                    options.batch_tokens};
 }
 
 class embedding_model final : public loaded_model {
@@ -321,7 +360,10 @@ class embedding_model final : public loaded_model {
 
   expected<std::unique_ptr<instance>> make_instance() override {
     try {
-      return std::unique_ptr<instance>{std::make_unique<embedding_instance>(core_)};
+      auto compiled = compile(core_.core, core_.graph, core_.target);
+      if (!compiled)
+        return compiled.error();
+      return std::unique_ptr<instance>{std::make_unique<embedding_instance>(core_, *std::move(compiled))};
     } catch (const std::exception& e) {
       return make_error(status_code::internal, "OpenVINO can't make an instance: " + one_line(e));
     }

@@ -180,6 +180,23 @@ TEST_F(text_embedding, one_long_inference_is_stopped_half_way) {
   }
 }
 
+TEST_F(text_embedding, what_was_stopped_at_any_point_leaves_nothing_behind) {
+  auto settings = minilm_settings();
+  settings.options["batch_tokens"] = std::int64_t{100'000};
+  const auto loaded = make_text_embedding_skillset()->load(settings, {});
+  ASSERT_TRUE(loaded) << to_string(loaded.error());
+  const auto mine = *(*loaded)->make_instance();
+  const std::vector<std::string> one{"The actors take a bow."};
+  const auto before = numbers_of(mine->run(request_of(one), {}));
+  const auto request = request_of(std::span{too_much}.first(20));
+  // The shape that ran last before the stop is the one that runs next, each time.
+  for (auto time = 2ms; time < 120ms; time += 3ms) {
+    const cancel_scope scope{steady_clock::now() + time};
+    static_cast<void>(mine->run(request, scope.token()));
+    ASSERT_EQ(numbers_of(mine->run(request_of(one), {})), before) << "stopped after " << time.count() << " ms";
+  }
+}
+
 TEST_F(text_embedding, a_far_deadline_changes_nothing) {
   const cancel_scope scope{steady_clock::now() + 240h};
   EXPECT_EQ(numbers_of(run(sample, scope.token())), numbers_of(run(sample)));
