@@ -7,6 +7,7 @@
 
 #include "inference/grpc_service.grpc.pb.h"
 
+#include <gmock/gmock.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -309,7 +310,8 @@ TEST_F(gateway_test, a_deadline_ends_a_call_in_the_queue_and_one_that_runs) {
   EXPECT_EQ(queued.code(), StatusCode::DEADLINE_EXCEEDED);
   EXPECT_EQ(runs.code(), StatusCode::DEADLINE_EXCEEDED);
   await([&] { return slow.last.cancelled() && model->calls().stats().buffered == 0; });
-  EXPECT_EQ(slow.last.reason().code, status_code::deadline_exceeded);
+  // Either side may notice first; a client that does hangs up.
+  EXPECT_THAT(slow.last.reason().code, testing::AnyOf(status_code::deadline_exceeded, status_code::cancelled));
   slow.go.release();
 }
 
