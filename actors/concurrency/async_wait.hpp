@@ -1,0 +1,88 @@
+#pragma once
+
+#include "actors/concurrency/cancel_scope.hpp"
+#include "actors/concurrency/pending.hpp"
+
+#include <atomic>
+#include <optional>
+#include <stop_token>
+#include <utility>
+
+namespace troupe {
+
+/// A wait that holds no thread: what the kinds of callers that must not block have in common. It owns the operation,
+/// watches the token, and calls `resume()` once when the result is there; the owner then takes it in its own context.
+/// A result that is never taken, because its owner has gone meanwhile, is given back to where it came from.
+template <class Operation>
+class async_wait : public pending<typename Operation::result_type> {
+ public:
+  using result_type = typename Operation::result_type;
+
+  async_wait(Operation operation, cancel_token token) : operation_(std::move(operation)), token_(std::move(token)) {}
+
+  ~async_wait() override {
+    if constexpr (!std::is_void_v<result_type>)
+      if constexpr (requires(Operation& o, result_type& r) { o.undo(std::move(r)); })
+        if (this->result && *this->result)
+          operation_.undo(std::move(**this->result));
+  }
+
+  /// Begins the operation. `resume()` may be called before this returns.
+  void start() {
+    if (token_.cancelled())
+      return complete_now(token_.reason());
+    if (auto done = operation_.begin(*this))
+      return complete_now(*std::move(done));
+    // From here on the result belongs to whoever completes the wait.
+    on_cancel_.emplace(token_.stop(), cancel{this});
+    arrive();
+  }
+
+  /// Ends the wait with an error, unless it has its result.
+  void abandon(error why) {
+    if (operation_.abandon(*this, std::move(why)))
+      wake();
+  }
+
+  void wake() noexcept final { arrive(); }
+
+  /// The result, for the owner, once. No longer to be cancelled.
+  expected<result_type> take() {
+    on_cancel_.reset();
+    auto taken = *std::exchange(this->result, std::nullopt);
+    if constexpr (requires { operation_.finish(std::move(taken)); })
+      return operation_.finish(std::move(taken));
+    else
+      return taken;
+  }
+
+ protected:
+  /// The result is there and the wait is set up: hand it to the owner. Called once, from any thread, with no lock held.
+  virtual void resume() noexcept = 0;
+
+ private:
+  struct cancel {
+    void operator()() const { wait->abandon(wait->token_.reason()); }
+    async_wait* wait;
+  };
+
+  /// Nobody else knows of the wait.
+  void complete_now(expected<result_type> with) {
+    this->result.emplace(std::move(with));
+    arrive();
+    arrive();
+  }
+
+  /// The result and the end of `start()` come in either order, and on different threads.
+  void arrive() noexcept {
+    if (missing_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      resume();
+  }
+
+  std::atomic<int> missing_ = 2;
+  Operation operation_;
+  cancel_token token_;
+  std::optional<std::stop_callback<cancel>> on_cancel_;
+};
+
+}  // namespace troupe
