@@ -22,7 +22,7 @@ class async_wait : public pending<typename Operation::result_type> {
 
   ~async_wait() override {
     if constexpr (!std::is_void_v<result_type>)
-      if constexpr (requires(Operation& o, result_type& r) { o.undo(std::move(r)); })
+      if constexpr (requires(Operation & o, result_type & r) { o.undo(std::move(r)); })
         if (this->result && *this->result)
           operation_.undo(std::move(**this->result));
   }

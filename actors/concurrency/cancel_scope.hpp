@@ -14,8 +14,8 @@ class scope_state;
 }
 
 /// What work looks at to learn that it is no longer wanted: a cheap, copyable view of a `cancel_scope`. It says so once
-/// its scope, or one around it up to the nearest shield, was cancelled or has passed its deadline, and goes on saying so
-/// at every look. Thread-safe.
+/// its scope, or one around it up to the nearest shield, was cancelled or has passed its deadline, and goes on saying
+/// so at every look. Thread-safe.
 class cancel_token {
  public:
   /// A token that is never cancelled.
@@ -31,8 +31,8 @@ class cancel_token {
   /// std::jthread and std::condition_variable_any. A request can't be taken back: ask again after a shield was raised.
   std::stop_token stop() const;
 
-  /// The earliest deadline of the scope and those around it up to the nearest shield; `time_point::min()` when the token
-  /// is cancelled. AnyIO calls it current_effective_deadline.
+  /// The earliest deadline of the scope and those around it up to the nearest shield; `time_point::min()` when the
+  /// token is cancelled. AnyIO calls it current_effective_deadline.
   steady_clock::time_point effective_deadline() const noexcept;
 
   /// The same, whether or not it is cancelled.
@@ -62,8 +62,8 @@ struct scope_options {
 
 /// One owner's right to stop a piece of work: everything started under a scope gets its token, and one `cancel()`
 /// reaches all of it, the scopes inside included. Cancellation is a level, not an edge: for as long as it stands every
-/// wait under it is refused. A scope is left by `leave()`, which swallows the cancellation that the scope caused itself,
-/// and only that. Destroying a scope does not cancel it. Thread-safe, but for `leave()`.
+/// wait under it is refused. A scope is left by `leave()`, which swallows the cancellation that the scope caused
+/// itself, and only that. Destroying a scope does not cancel it. Thread-safe, but for `leave()`.
 class cancel_scope {
  public:
   /// A scope with a deadline of its own, under the scope of `parent`.

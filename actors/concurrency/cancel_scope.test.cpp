@@ -51,7 +51,8 @@ TEST(cancel_scope, made_under_a_cancelled_scope_is_cancelled) {
   outer.cancel(gone());
   const cancel_scope inner{no_deadline, outer.token()};
   EXPECT_TRUE(inner.token().cancelled());
-  EXPECT_EQ(inner.token().reason(), gone());
+  EXPECT_EQ(inner.token().reason().cause, gone().cause);
+  EXPECT_TRUE(inner.token().reason().cancellation);
 }
 
 TEST(cancel_scope, may_end_before_and_after_its_parent) {

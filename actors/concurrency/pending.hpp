@@ -70,6 +70,15 @@ class wait_queue {
     return true;
   }
 
+  /// Takes out a wait that its own task gives up, with the reason for its result; false when it was completed before.
+  template <class T>
+  bool withdraw(pending<T>& who, error why) {
+    if (!erase(who))
+      return false;
+    who.result.emplace(std::move(why));
+    return true;
+  }
+
   waiter* front() const noexcept { return first_; }
 
   /// The one behind `who`, which is in this queue.

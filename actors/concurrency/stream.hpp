@@ -151,8 +151,7 @@ class stream_core {
 
   stream_statistics statistics() const {
     const std::lock_guard lock{mutex_};
-    return {buffer_.size(),  capacity_,        open_senders_,
-            open_receivers_, senders_.size(), receivers_.size()};
+    return {buffer_.size(), capacity_, open_senders_, open_receivers_, senders_.size(), receivers_.size()};
   }
 
   /// Takes out every buffered item that `unwanted(item)` holds of, wherever it stands. Senders that wait move up.
@@ -245,10 +244,7 @@ class stream_core {
   template <class Result>
   bool abandon(wait_queue& queue, pending<Result>& who, error why) {
     const std::lock_guard lock{mutex_};
-    if (!queue.erase(who))
-      return false;
-    who.result.emplace(std::move(why));
-    return true;
+    return queue.withdraw(who, std::move(why));
   }
 
   void open(std::size_t& count) {
@@ -273,7 +269,8 @@ using handle_ptr = std::shared_ptr<typename stream_core<T>::handle>;
 
 }  // namespace detail
 
-// -- Operations that may have to wait: what `wait`, `async` and `await` take -------------------------------------------
+// -- Operations that may have to wait: what `wait`, `async` and `await` take
+// -------------------------------------------
 
 /// Sends one item. Until it is sent the item stays in here, and `item` gives it back to a sender who was refused.
 template <class T>
