@@ -681,6 +681,26 @@ TEST_F(retrying, SV_42_an_earlier_child_takes_over_the_restart_that_waits) {
   EXPECT_THAT(take_events(), IsEmpty());
 }
 
+TEST_F(retrying, SV_42_a_later_child_that_fails_meanwhile_does_not_overtake_it) {
+  begin(rest_for_one);
+  EXPECT_TRUE(ask_now(admin::start_child(child("d"))));
+  take_events();
+  crash("d");
+  pass(1s);
+  EXPECT_EQ(take_events(), (list{"start b", "start c", "start d"}));
+  EXPECT_EQ(counts().active, 4u);
+}
+
+TEST_F(retrying, SV_42_the_end_of_the_wait_means_nothing_to_a_stop) {
+  begin(rest_for_one);
+  stubborn = {"a"};
+  stop();
+  pass(1s);
+  EXPECT_FALSE(ended) << "a has five seconds";
+  pass(4s);
+  EXPECT_TRUE(ended);
+}
+
 TEST_F(supervisor_rules, SV_42_without_back_off_calls_come_between_the_tries) {
   EXPECT_FALSE(start(with(one_for_one, 1000), {child("a"), child("b")}));
   throws.insert("b");
