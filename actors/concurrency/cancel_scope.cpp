@@ -34,13 +34,16 @@ class scope_state final : public timer, public std::enable_shared_from_this<scop
       if (next_)
         next_->previous_ = this;
     }
-    refresh();
+    woken nobody_yet;
+    refresh(nobody_yet);
   }
 
   ~scope_state() {
-    clock().disarm(*this);
+    // Out of the tree first: until then a change of a scope around may arm the timer again.
+    auto chain = unlink();
+    disarm();
     // A chain of scopes goes one by one: its depth must not become the depth of the stack.
-    for (auto chain = unlink(); chain && chain.use_count() == 1;)
+    while (chain && chain.use_count() == 1)
       chain = chain->unlink();
   }
 
@@ -96,22 +99,16 @@ class scope_state final : public timer, public std::enable_shared_from_this<scop
 
   std::stop_token stop() {
     cancelled();
-    const std::lock_guard lock{tree_->mutex};
-    if (!source_) {
-      source_.emplace();
-      if (pending_)
-        source_->request_stop();
-      else
-        clock().arm(*this, effective_);
-    }
-    return source_->get_token();
+    auto token = watched();
+    // The deadline may have passed while the timer was being set: then nobody is to wait for the clock to move again.
+    cancelled();
+    return token;
   }
 
   error reason() {
-    if (!cancelled())
-      return make_error(status_code::cancelled, "");
+    cancelled();
     const std::lock_guard lock{tree_->mutex};
-    return *reason_;
+    return reason_ ? *reason_ : make_error(status_code::cancelled, "");
   }
 
   steady_clock::time_point effective_deadline() const noexcept { return effective_.load(std::memory_order_relaxed); }
@@ -151,7 +148,7 @@ class scope_state final : public timer, public std::enable_shared_from_this<scop
   /// The stop sources that a change has to request, which is done without the lock.
   class woken {
    public:
-    void add(scope_state& state) { sources_.push_back(*state.source_); }
+    void add(const std::stop_source& source) { sources_.push_back(source); }
     void request_stop() noexcept {
       for (auto& source : sources_)
         source.request_stop();
@@ -161,35 +158,65 @@ class scope_state final : public timer, public std::enable_shared_from_this<scop
     std::vector<std::stop_source> sources_;
   };
 
-  /// Derives what is kept from the scope itself and its parent. True when the scope became cancelled.
-  bool refresh() {
-    const bool open = parent_ && !shield_;
-    effective_ = open ? std::min(deadline_, parent_->effective_.load()) : deadline_;
-    const bool was = pending_;
-    const bool is = cancel_called_ || (open && parent_->pending_);
-    if (is && !was && !reason_)
-      reason_ = cancel_called_ ? own_reason_ : parent_->reason_;
-    if (was && !is) {
-      reason_.reset();
-      source_.reset();  // one that was requested can't be taken back
+  std::stop_token watched() {
+    const std::lock_guard lock{tree_->mutex};
+    if (!source_) {
+      source_.emplace();
+      if (pending_)
+        source_->request_stop();
+      else
+        arm(effective_);
     }
-    pending_.store(is, std::memory_order_release);
-    if (source_)
-      clock().arm(*this, is ? no_deadline : effective_.load());
-    return is && !was;
+    return source_->get_token();
   }
 
-  /// The same for all scopes below as well, without recursion: they may be nested to any depth.
+  /// Derives what is kept from the scope itself and its parent. True when that changed something for those inside.
+  bool refresh(woken& all) {
+    const bool open = parent_ && !shield_;
+    const auto effective = open ? std::min(deadline_, parent_->effective_.load()) : deadline_;
+    const bool was = pending_;
+    const bool is = cancel_called_ || (open && parent_->pending_);
+    if (is == was && effective == effective_.load())
+      return false;
+    effective_ = effective;
+    if (is && !was) {
+      reason_ = cancel_called_ ? own_reason_ : parent_->reason_;
+      if (source_)
+        all.add(*source_);
+    }
+    if (was && !is)
+      source_.reset();  // one that was requested can't be taken back
+    pending_.store(is, std::memory_order_release);
+    if (source_)
+      arm(is ? no_deadline : effective);
+    return true;
+  }
+
+  /// The same for all scopes below as well, as far as they are concerned, without recursion: they may be nested to any
+  /// depth.
   void refresh_subtree(woken& all) {
     std::vector<scope_state*> rest{this};
     while (!rest.empty()) {
       auto* state = rest.back();
       rest.pop_back();
-      if (state->refresh() && state->source_)
-        all.add(*state);
+      if (!state->refresh(all))
+        continue;
       for (auto* child = state->first_child_; child; child = child->next_)
         rest.push_back(child);
     }
+  }
+
+  /// Most scopes have no deadline and never trouble the clock, whose lock is everybody's.
+  void arm(steady_clock::time_point when) {
+    if (when == no_deadline && !armed_)
+      return;
+    armed_ = true;
+    clock().arm(*this, when);
+  }
+
+  void disarm() noexcept {
+    if (armed_)
+      clock().disarm(*this);
   }
 
   /// Cancels every scope, from this one to the nearest shield, whose deadline has passed.
@@ -239,8 +266,9 @@ class scope_state final : public timer, public std::enable_shared_from_this<scop
   bool cancel_called_ = false;
   bool timed_out_ = false;  // the deadline called it
   bool caught_ = false;
+  bool armed_ = false;  // at any time
   std::optional<error> own_reason_;
-  std::optional<error> reason_;  // while pending: own, or that of the scope around
+  std::optional<error> reason_;  // own, or that of the scope around; kept for waits that a shield came too late for
   std::optional<std::stop_source> source_;
   scope_state* first_child_ = nullptr;
   scope_state* next_ = nullptr;
@@ -289,6 +317,7 @@ cancel_scope::cancel_scope(const scope_options& options, const cancel_token& par
 
 bool cancel_scope::cancel(error reason) {
   const auto keep = state_;  // a callback may destroy this scope
+  keep->cancelled();         // a deadline that has passed came first
   return keep->cancel(std::move(reason));
 }
 

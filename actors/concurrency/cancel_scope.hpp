@@ -39,7 +39,7 @@ class cancel_token {
   steady_clock::time_point deadline() const noexcept;
 
   /// Why the work is not wanted: the reason given to `cancel()`, or DEADLINE_EXCEEDED; marked as a cancellation.
-  /// CANCELLED without a cause while the token is not cancelled.
+  /// While the token is not cancelled: the reason that a shield has hidden since, or CANCELLED without a cause.
   error reason() const;
 
   /// The clock of the scope, by which whoever waits under the token waits.

@@ -91,6 +91,8 @@ std::size_t clock::armed() const {
 }
 
 void clock::fire_due(std::unique_lock<std::mutex>& lock, steady_clock::time_point now) {
+  // One timer at a time: `disarm` has to know which one it may have to wait for.
+  fired_.wait(lock, [this] { return !firing_; });
   while (auto* due = timers_.pop_due(now)) {
     firing_ = due;
     firing_thread_ = std::this_thread::get_id();

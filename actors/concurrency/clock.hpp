@@ -70,7 +70,8 @@ class clock {
 
   virtual steady_clock::time_point now() const noexcept = 0;
 
-  /// Has `entry` fire at `when`, soon when that has passed, never at `no_deadline`. An armed timer is moved.
+  /// Has `entry` fire at `when`, never at `no_deadline`, and when that has passed already, the next time that the clock
+  /// looks: whoever can't wait for that asks for the time once more after arming. An armed timer is moved.
   void arm(timer& entry, steady_clock::time_point when);
 
   /// Takes a timer back. Once this has returned the timer will not fire and does not run, unless this was called from
@@ -81,7 +82,10 @@ class clock {
   std::size_t armed() const;
 
  protected:
-  /// Fires all that is due at `now`, one after the other, in the order of their times.
+  /// True while the calling thread is within a timer's `fire()`. Under the mutex.
+  bool firing_here() const noexcept { return firing_ && firing_thread_ == std::this_thread::get_id(); }
+
+  /// Fires all that is due at `now`, one after the other, in the order of their times. Not from within `fire()`.
   void fire_due(std::unique_lock<std::mutex>& lock, steady_clock::time_point now);
 
   /// Called under the mutex when the time of the earliest timer has changed.

@@ -30,6 +30,8 @@ class sleep_operation {
         return expected<void>{};
       who_ = &who;
       clock_.arm(*this, until_);
+      if (until_ <= clock_.now())
+        fire();  // the time passed while the timer was being set
       return std::nullopt;
     }
 

@@ -13,7 +13,8 @@ class virtual_clock final : public clock {
 
   steady_clock::time_point now() const noexcept override;
 
-  /// Moves time on by `step`, and fires what falls due on the way, each at its own time.
+  /// Moves time on by `step`, and fires what falls due on the way, each at its own time. From within a timer it moves
+  /// time only.
   void advance(steady_clock::duration step);
 
   /// Jumps to the next timer and fires what is due then; false when there is none. For when everything is idle.
