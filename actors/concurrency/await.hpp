@@ -9,6 +9,7 @@
 #include <caf/make_message.hpp>
 
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace troupe::detail {
@@ -31,12 +32,20 @@ namespace detail {
 template <class Operation>
 class actor_wait final : public async_wait<Operation> {
  public:
-  actor_wait(Operation operation, cancel_token token, caf::strong_actor_ptr who, caf::message_id response)
+  actor_wait(Operation&& operation, cancel_token token, caf::strong_actor_ptr who, caf::message_id response)
       : async_wait<Operation>(std::move(operation), std::move(token)), owner_(std::move(who)), response_(response) {}
 
   static void start(const std::shared_ptr<actor_wait>& self) {
     self->self_ = self;
     self->async_wait<Operation>::start();
+  }
+
+  /// The actor has ended.
+  void leave() {
+    if (!this->forget())
+      return;
+    owner_.reset();
+    self_.reset();
   }
 
  private:
@@ -60,7 +69,7 @@ class wait_guard {
   wait_guard(wait_guard&&) noexcept = default;
   ~wait_guard() {
     if (const auto wait = wait_.lock())
-      wait->abandon(make_error(status_code::cancelled, "the actor that waited has ended"));
+      wait->leave();
   }
 
  private:
@@ -71,7 +80,8 @@ class wait_guard {
 
 /// Has an actor wait for an operation such as `stream.receiver.receive()` without holding its thread: `then` is called
 /// with the `expected<T>` as a handler of the actor, in its own context, unless the actor has ended; then nothing is
-/// taken, and nothing lost. To be called from the actor itself.
+/// taken, and nothing lost. Where `then` has a second parameter that is the operation: a refused item is still in
+/// there. To be called from the actor itself.
 template <class Operation, class Then>
 void await(caf::event_based_actor* self, Operation operation, cancel_token token, Then then) {
   using wait = detail::actor_wait<Operation>;
@@ -80,7 +90,11 @@ void await(caf::event_based_actor* self, Operation operation, cancel_token token
   auto guard = std::make_shared<detail::wait_guard<Operation>>(waiting);
   self->add_multiplexed_response_handler(
       response, caf::behavior{[guard, then = std::move(then)](const detail::resumption& arrived) mutable {
-        then(std::static_pointer_cast<wait>(arrived.wait)->take());
+        const auto ended = std::static_pointer_cast<wait>(arrived.wait);
+        if constexpr (std::is_invocable_v<Then&, expected<typename Operation::result_type>, Operation&>)
+          then(ended->take(), ended->operation());
+        else
+          then(ended->take());
       }});
   wait::start(waiting);
 }

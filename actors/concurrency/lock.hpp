@@ -10,7 +10,8 @@ namespace troupe {
 
 namespace detail {
 class lock_state;
-}
+struct lock_turn;
+}  // namespace detail
 
 /// Mutual exclusion among tasks: it may be held across waits, because whoever wants it waits as for anything else. It
 /// passes straight to the first who waits. Copies are the same lock. Thread-safe.
@@ -48,31 +49,44 @@ class lock::guard {
   guard& operator=(guard&& other) noexcept;
   ~guard();
 
-  /// Releases the lock early. FAILED_PRECONDITION when this doesn't hold it any more.
+  /// Releases the lock early. FAILED_PRECONDITION when this doesn't hold it, or not now.
   expected<void> release();
 
  private:
   friend class condition;
-  friend class detail::lock_state;
-  guard(std::shared_ptr<detail::lock_state> of, owner who) : state_(std::move(of)), who_(who) {}
+  friend class lock;
+  explicit guard(std::shared_ptr<detail::lock_turn> turn) : turn_(std::move(turn)) {}
 
-  std::shared_ptr<detail::lock_state> state_;
-  owner who_;
+  std::shared_ptr<detail::lock_turn> turn_;
 };
 
 namespace detail {
 
-/// Somebody's turn at a lock, as it stands in the lock's queue.
-struct lock_request {
+/// Somebody's turn at a lock, from the asking to the release; shared by its guard and by what the guard is used with.
+struct lock_turn {
+  std::shared_ptr<lock_state> of;
   owner who;
-  /// Completes the wait of whoever holds the lock now.
-  void (*granted)(waiter& waiting, lock_request& request, lock_state& by, wake_list& woken);
-  std::optional<error> outcome{};  ///< what a condition's wait came to while it was without the lock
+  bool holding = false;  ///< not yet, not any more, or waiting for a condition
+  bool gone = false;     ///< the guard was destroyed while it waited: the lock is not to be given to it
+};
+
+/// What stands in the queue of a lock.
+class lock_request {
+ public:
+  explicit lock_request(std::shared_ptr<lock_turn> of) : turn(std::move(of)) {}
+
+  /// Completes the wait of who got the lock, or would have got it were it not gone.
+  virtual void granted(waiter& waiting, wake_list& woken) = 0;
+
+  std::shared_ptr<lock_turn> turn;
+
+ protected:
+  ~lock_request() = default;
 };
 
 }  // namespace detail
 
-class lock::acquire_operation {
+class lock::acquire_operation final : private detail::lock_request {
  public:
   using result_type = guard;
 
@@ -82,12 +96,14 @@ class lock::acquire_operation {
   bool abandon(pending<guard>& who, error why);
 
  private:
+  void granted(waiter& waiting, wake_list& woken) override;
+
   std::shared_ptr<detail::lock_state> state_;
-  detail::lock_request request_;
+  owner who_;
 };
 
-/// Where tasks that hold a lock wait until another one has changed what the lock protects. Copies are the same
-/// condition. Thread-safe.
+/// Where tasks that hold a lock wait until another one has changed what the lock protects. Whoever waits looks again
+/// after waking: `while (!ready) wait(changed.wait(guard), token)`. Copies are the same condition. Thread-safe.
 class condition {
  public:
   struct statistics {
@@ -100,9 +116,10 @@ class condition {
   explicit condition(lock of);
 
   /// Releases the lock, waits for a notification, and holds the lock again when it returns, with an error too. A
-  /// cancellation is therefore reported only once the lock is free. Who was notified before returns OK, so that no
-  /// notification is lost. FAILED_PRECONDITION when `holding` is not this condition's lock.
-  wait_operation wait(lock::guard& holding) const;
+  /// cancellation is therefore reported only once the lock is free. Who was notified before returns OK, and one who is
+  /// gone by then passes it on, so that no notification is lost. FAILED_PRECONDITION when `holding` does not hold this
+  /// condition's lock.
+  wait_operation wait(const lock::guard& holding) const;
 
   /// Wakes the first `count` that wait, fewer when there are fewer. FAILED_PRECONDITION as for `wait`.
   expected<void> notify(const lock::guard& holding, std::size_t count = 1);
@@ -116,19 +133,22 @@ class condition {
   std::shared_ptr<state> state_;
 };
 
-class condition::wait_operation {
+class condition::wait_operation final : private detail::lock_request {
  public:
   using result_type = void;
 
-  wait_operation(std::shared_ptr<state> of, lock::guard& holding);
+  wait_operation(std::shared_ptr<state> of, const lock::guard& holding);
 
   std::optional<expected<void>> begin(pending<void>& who);
   bool abandon(pending<void>& who, error why);
+  bool forget(pending<void>& who);
+  void undo();
 
  private:
+  void granted(waiter& waiting, wake_list& woken) override;
+
   std::shared_ptr<state> state_;
-  lock::guard* holding_;
-  detail::lock_request request_;
+  std::optional<error> refused_;  ///< what the wait came to while it was without the lock
 };
 
 }  // namespace troupe

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace troupe {
@@ -131,6 +132,55 @@ template <class T>
 void complete(pending<T>& who, expected<T> result, wake_list& woken) {
   who.result.emplace(std::move(result));
   woken.add(who);
+}
+
+// -- What the kinds of callers ask of an operation
+// ---------------------------------------------------------------------
+//
+// An operation has `begin(pending<T>&)`, which completes it or queues the wait, and `abandon(pending<T>&, error)`,
+// which takes the wait back unless it was completed. It may have more, which is asked for through these.
+
+/// Tells an operation that wants to know, `watched()`, that its wait has begun and that a cancellation reaches it from
+/// here on. A result that comes before that counts as one that came before the cancellation.
+template <class Operation>
+void tell_watched(Operation& operation) {
+  if constexpr (requires { operation.watched(); })
+    operation.watched();
+}
+
+/// What the owner of a wait makes of its result, in its own context: `finish(expected<T>)`.
+template <class Operation, class T>
+expected<T> finish(Operation& operation, expected<T> result) {
+  if constexpr (requires { operation.finish(std::move(result)); })
+    return operation.finish(std::move(result));
+  else
+    return result;
+}
+
+/// Gives back a result that its owner was too late for: `undo(T)`, or `undo()` where there is no value. Where there is
+/// none of it, destroying the result is enough.
+template <class Operation, class T>
+void undo(Operation& operation, std::optional<expected<T>>& result) {
+  auto taken = std::exchange(result, std::nullopt);
+  if (!taken || !*taken)
+    return;
+  if constexpr (std::is_void_v<T>) {
+    if constexpr (requires { operation.undo(); })
+      operation.undo();
+  } else {
+    if constexpr (requires { operation.undo(std::move(**taken)); })
+      operation.undo(std::move(**taken));
+  }
+}
+
+/// Ends a wait whose owner is gone, without a result: `forget(pending<T>&)`, where that differs from abandoning it.
+/// False when it was completed before, and somebody is about to call `wake()`.
+template <class Operation, class T>
+bool forget(Operation& operation, pending<T>& who) {
+  if constexpr (requires { operation.forget(who); })
+    return operation.forget(who);
+  else
+    return operation.abandon(who, make_error(status_code::cancelled, "whoever waited is gone"));
 }
 
 // -- What an operation can come to, besides what it asked for ---------------------------------------------------------

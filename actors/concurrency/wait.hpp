@@ -32,15 +32,6 @@ class sleeping final : public pending<T> {
   bool woken_ = false;
 };
 
-/// What the owner of a wait makes of its result, where the operation has something to add.
-template <class Operation, class T>
-expected<T> finish(Operation& operation, expected<T> result) {
-  if constexpr (requires { operation.finish(std::move(result)); })
-    return operation.finish(std::move(result));
-  else
-    return result;
-}
-
 }  // namespace detail
 
 /// Has the calling thread wait for an operation, such as `stream.receiver.receive()`, until it is done or `token` is
@@ -58,9 +49,10 @@ expected<typename Operation::result_type> wait(Operation& operation, const cance
                                       if (operation.abandon(sleeper, token.reason()))
                                         sleeper.wake();
                                     }};
+    tell_watched(operation);
     sleeper.sleep();
   }
-  return detail::finish(operation, *std::move(sleeper.result));
+  return finish(operation, *std::move(sleeper.result));
 }
 
 template <class Operation>
