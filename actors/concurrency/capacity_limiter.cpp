@@ -21,9 +21,8 @@ class capacity_limiter::state : public std::enable_shared_from_this<state> {
   /// Null for `who`: without waiting. `borrower` lives as long as the wait.
   std::optional<expected<token>> acquire(const owner& borrower, pending<token>* who) {
     const std::lock_guard lock{mutex_};
-    if (std::find(borrowers_.begin(), borrowers_.end(), borrower) != borrowers_.end())
-      return make_error(status_code::failed_precondition, "the borrower has a token of this limiter already",
-                        "give it back first, or borrow on behalf of something else");
+    if (borrows(borrower))
+      return borrows_already();
     if (free() && waiting_.empty())
       return grant(borrower);
     if (!who)
@@ -57,6 +56,15 @@ class capacity_limiter::state : public std::enable_shared_from_this<state> {
   }
 
  private:
+  static error borrows_already() {
+    return make_error(status_code::failed_precondition, "the borrower has a token of this limiter already",
+                      "give it back first, or borrow on behalf of something else");
+  }
+
+  bool borrows(owner borrower) const {
+    return std::find(borrowers_.begin(), borrowers_.end(), borrower) != borrowers_.end();
+  }
+
   bool free() const { return total_ == infinite || static_cast<std::int64_t>(borrowers_.size()) < total_; }
 
   token grant(owner borrower) {
@@ -67,8 +75,10 @@ class capacity_limiter::state : public std::enable_shared_from_this<state> {
   /// Lets in who waits, as far as there are tokens.
   void admit(wake_list& woken) {
     while (free() && !waiting_.empty()) {
-      auto& who = *waiting_.pop_front();
-      complete(static_cast<pending<token>&>(who), expected<token>{grant(*static_cast<const owner*>(who.owner))}, woken);
+      auto& who = static_cast<pending<token>&>(*waiting_.pop_front());
+      const auto borrower = *static_cast<const owner*>(who.owner);
+      // It may have asked twice before it had any.
+      complete(who, borrows(borrower) ? expected<token>{borrows_already()} : expected<token>{grant(borrower)}, woken);
     }
   }
 
@@ -119,8 +129,9 @@ capacity_limiter::statistics capacity_limiter::stats() const {
 }
 
 capacity_limiter::token& capacity_limiter::token::operator=(token&& other) noexcept {
-  std::swap(state_, other.state_);
-  std::swap(borrower_, other.borrower_);
+  const token replaced{std::move(*this)};
+  state_ = std::move(other.state_);
+  borrower_ = other.borrower_;
   return *this;
 }
 

@@ -82,7 +82,8 @@ semaphore::statistics semaphore::stats() const {
 }
 
 semaphore::permit& semaphore::permit::operator=(permit&& other) noexcept {
-  std::swap(state_, other.state_);
+  const permit replaced{std::move(*this)};
+  state_ = std::move(other.state_);
   return *this;
 }
 
