@@ -2,12 +2,13 @@
 
 #include "actors/concurrency/pending.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 namespace troupe {
@@ -31,6 +32,14 @@ struct stream_statistics {
 };
 
 namespace detail {
+
+// What is closed without having been anything: a half that was moved from.
+inline error closed_sender() {
+  return closed_resource("this sender of the stream is closed");
+}
+inline error closed_receiver() {
+  return closed_resource("this receiver of the stream is closed");
+}
 
 /// The state of a stream, which its handles share.
 template <class T>
@@ -106,42 +115,44 @@ class stream_core {
     return abandon(receivers_, who, std::move(why));
   }
 
-  /// Takes back an item that was given to a receiver who was gone before it could have it: it is the next one again.
-  void give_back(T item) {
+  /// Takes back items that were given to a receiver who was gone before it could have them: they are the next again.
+  void give_back(std::span<T> items) {
     wake_list woken;
     const std::lock_guard lock{mutex_};
-    if (auto* receiver = receivers_.pop_front())
-      hand_over(*receiver, std::move(item), woken);
-    else
-      buffer_.push_front(std::move(item));
+    buffer_.insert(buffer_.begin(), std::move_iterator{items.begin()}, std::move_iterator{items.end()});
+    while (!buffer_.empty() && !receivers_.empty()) {
+      auto item = std::move(buffer_.front());
+      buffer_.pop_front();
+      hand_over(*receivers_.pop_front(), std::move(item), woken);
+    }
   }
 
   void open_sender() { open(open_senders_); }
   void open_receiver() { open(open_receivers_); }
 
-  /// False when it was closed before.
-  bool close_sender(handle& which) {
+  void close_sender(handle& which) {
     wake_list woken;
     const std::lock_guard lock{mutex_};
     if (std::exchange(which.closed, true))
-      return false;
+      return;
     fail_waiting(senders_, which, woken);
     if (--open_senders_ == 0)
       while (auto* receiver = receivers_.pop_front())
         hand_over(*receiver, end_of_stream(), woken);
-    return true;
   }
 
-  bool close_receiver(handle& which) {
+  /// The number of items that nobody can receive any more because of this: 0, unless it was the last receiver.
+  std::size_t close_receiver(handle& which) {
     wake_list woken;
     const std::lock_guard lock{mutex_};
     if (std::exchange(which.closed, true))
-      return false;
+      return 0;
     fail_waiting(receivers_, which, woken);
-    if (--open_receivers_ == 0)
-      while (auto* sender = senders_.pop_front())
-        complete(static_cast<pending<void>&>(*sender), expected<void>{nobody_receives()}, woken);
-    return true;
+    if (--open_receivers_ > 0)
+      return 0;
+    while (auto* sender = senders_.pop_front())
+      complete(static_cast<pending<void>&>(*sender), expected<void>{nobody_receives()}, woken);
+    return buffer_.size();
   }
 
   bool closed(const handle& which) const {
@@ -161,14 +172,17 @@ class stream_core {
     wake_list woken;
     std::vector<T> taken;
     const std::lock_guard lock{mutex_};
-    for (auto i = buffer_.begin(); i != buffer_.end();) {
-      if (!unwanted(std::as_const(*i))) {
-        ++i;
+    auto end_of_kept = buffer_.begin();
+    for (auto i = buffer_.begin(); i != buffer_.end(); ++i) {
+      if (unwanted(std::as_const(*i))) {
+        taken.push_back(std::move(*i));
         continue;
       }
-      taken.push_back(std::move(*i));
-      i = buffer_.erase(i);
+      if (end_of_kept != i)
+        *end_of_kept = std::move(*i);
+      ++end_of_kept;
     }
+    buffer_.erase(end_of_kept, buffer_.end());
     while (buffer_.size() < capacity_ && !senders_.empty())
       buffer_.push_back(take_from(*senders_.pop_front(), woken));
     return taken;
@@ -179,7 +193,7 @@ class stream_core {
 
   std::optional<error> refuse_send(const handle& from) const {
     if (from.closed)
-      return closed_resource("this sender of the stream is closed");
+      return closed_sender();
     if (open_receivers_ == 0)
       return nobody_receives();
     return std::nullopt;
@@ -187,7 +201,7 @@ class stream_core {
 
   std::optional<error> refuse_receive(const handle& to) const {
     if (to.closed)
-      return closed_resource("this receiver of the stream is closed");
+      return closed_receiver();
     return std::nullopt;
   }
 
@@ -267,6 +281,9 @@ using core_ptr = std::shared_ptr<stream_core<T>>;
 template <class T>
 using handle_ptr = std::shared_ptr<typename stream_core<T>::handle>;
 
+/// Says that the last receiver of a stream was dropped, and `items` with it.
+void report_unreceived(std::size_t items);
+
 }  // namespace detail
 
 // -- Operations that may have to wait: what `wait`, `async` and `await` take
@@ -281,7 +298,9 @@ class send_operation {
   send_operation(detail::core_ptr<T> core, detail::handle_ptr<T> from, T what)
       : item(std::move(what)), core_(std::move(core)), from_(std::move(from)) {}
 
-  std::optional<expected<void>> begin(pending<void>& who) { return core_->send(*from_, item, who); }
+  std::optional<expected<void>> begin(pending<void>& who) {
+    return core_ ? core_->send(*from_, item, who) : expected<void>{detail::closed_sender()};
+  }
   bool abandon(pending<void>& who, error why) { return core_->abandon_send(who, std::move(why)); }
 
   T item;
@@ -299,9 +318,11 @@ class receive_operation {
 
   receive_operation(detail::core_ptr<T> core, detail::handle_ptr<T> to) : core_(std::move(core)), to_(std::move(to)) {}
 
-  std::optional<expected<T>> begin(pending<T>& who) { return core_->receive(*to_, &who, how); }
+  std::optional<expected<T>> begin(pending<T>& who) {
+    return core_ ? core_->receive(*to_, &who, how) : expected<T>{detail::closed_receiver()};
+  }
   bool abandon(pending<T>& who, error why) { return core_->abandon_receive(who, std::move(why)); }
-  void undo(T item) { core_->give_back(std::move(item)); }
+  void undo(T item) { core_->give_back({&item, 1}); }
 
  private:
   static constexpr typename detail::stream_core<T>::deliver how = [](waiter& who, expected<T> item, wake_list& woken) {
@@ -322,6 +343,8 @@ class receive_batch_operation {
       : core_(std::move(core)), to_(std::move(to)), most_(most) {}
 
   std::optional<expected<result_type>> begin(pending<result_type>& who) {
+    if (!core_)
+      return detail::closed_receiver();
     auto first = core_->receive(*to_, &who, how);
     if (!first)
       return std::nullopt;
@@ -336,10 +359,7 @@ class receive_batch_operation {
     return items;
   }
 
-  void undo(result_type items) {
-    for (auto i = items.rbegin(); i != items.rend(); ++i)
-      core_->give_back(std::move(*i));
-  }
+  void undo(result_type items) { core_->give_back(items); }
 
  private:
   static expected<result_type> batch(expected<T> item) {
@@ -362,7 +382,7 @@ class receive_batch_operation {
 // -- Handles ----------------------------------------------------------------------------------------------------------
 
 /// The sending side of a mailbox stream. Move-only: `clone()` makes one more, and the stream ends for its receivers
-/// when the last is closed or destroyed. Thread-safe, but for being moved.
+/// when the last is closed or destroyed. One that was moved from is a closed one. Thread-safe, but for being moved.
 template <class T>
 class send_half {
  public:
@@ -372,23 +392,26 @@ class send_half {
   }
   send_half(send_half&&) noexcept = default;
   send_half& operator=(send_half&& other) noexcept {
-    std::swap(core_, other.core_);
-    std::swap(handle_, other.handle_);
+    send_half replaced{std::move(*this)};
+    core_ = std::move(other.core_);
+    handle_ = std::move(other.handle_);
     return *this;
   }
   ~send_half() { close(); }
 
   /// Sends without waiting. The item is moved from only on success. RESOURCE_EXHAUSTED when there is no room,
   /// FAILED_PRECONDITION when this handle is closed, ABORTED when nobody receives any more.
-  expected<void> try_send(T&& item) { return core_->try_send(*handle_, item); }
+  expected<void> try_send(T&& item) {
+    return core_ ? core_->try_send(*handle_, item) : expected<void>{detail::closed_sender()};
+  }
 
   /// Sends, waiting for room.
   send_operation<T> send(T item) const { return {core_, handle_, std::move(item)}; }
 
   /// One more handle on this side. FAILED_PRECONDITION when this one is closed.
   expected<send_half> clone() const {
-    if (core_->closed(*handle_))
-      return closed_resource("this sender of the stream is closed");
+    if (!core_ || core_->closed(*handle_))
+      return detail::closed_sender();
     return send_half{core_};
   }
 
@@ -398,14 +421,15 @@ class send_half {
       core_->close_sender(*handle_);
   }
 
-  stream_statistics statistics() const { return core_->statistics(); }
+  stream_statistics statistics() const { return core_ ? core_->statistics() : stream_statistics{}; }
 
  private:
   detail::core_ptr<T> core_;
   detail::handle_ptr<T> handle_;
 };
 
-/// The receiving side of a mailbox stream; otherwise as `send_half`.
+/// The receiving side of a mailbox stream; otherwise as `send_half`. When the last of them is destroyed, not closed,
+/// while items are left, the log says so: they are lost.
 template <class T>
 class receive_half {
  public:
@@ -415,15 +439,23 @@ class receive_half {
   }
   receive_half(receive_half&&) noexcept = default;
   receive_half& operator=(receive_half&& other) noexcept {
-    std::swap(core_, other.core_);
-    std::swap(handle_, other.handle_);
+    receive_half replaced{std::move(*this)};
+    core_ = std::move(other.core_);
+    handle_ = std::move(other.handle_);
     return *this;
   }
-  ~receive_half() { close(); }
+  ~receive_half() {
+    if (!core_)
+      return;
+    if (const auto lost = core_->close_receiver(*handle_); lost > 0)
+      detail::report_unreceived(lost);
+  }
 
   /// Receives without waiting. RESOURCE_EXHAUSTED when there is nothing, OUT_OF_RANGE when there will never be again,
   /// FAILED_PRECONDITION when this handle is closed.
-  expected<T> try_receive() { return *core_->receive(*handle_, nullptr, {}); }
+  expected<T> try_receive() {
+    return core_ ? *core_->receive(*handle_, nullptr, {}) : expected<T>{detail::closed_receiver()};
+  }
 
   /// Receives the next item, waiting for it.
   receive_operation<T> receive() const { return {core_, handle_}; }
@@ -432,8 +464,8 @@ class receive_half {
   receive_batch_operation<T> receive_up_to(std::size_t most) const { return {core_, handle_, most}; }
 
   expected<receive_half> clone() const {
-    if (core_->closed(*handle_))
-      return closed_resource("this receiver of the stream is closed");
+    if (!core_ || core_->closed(*handle_))
+      return detail::closed_receiver();
     return receive_half{core_};
   }
 
@@ -446,10 +478,10 @@ class receive_half {
   /// `unwanted` runs under the stream's lock and must not call back into it.
   template <class Predicate>
   std::vector<T> take_if(Predicate unwanted) {
-    return core_->take_if(std::move(unwanted));
+    return core_ ? core_->take_if(std::move(unwanted)) : std::vector<T>{};
   }
 
-  stream_statistics statistics() const { return core_->statistics(); }
+  stream_statistics statistics() const { return core_ ? core_->statistics() : stream_statistics{}; }
 
  private:
   detail::core_ptr<T> core_;
