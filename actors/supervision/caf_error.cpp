@@ -12,20 +12,20 @@ constexpr auto shutdown_category = caf::atom("trpStop");
 
 bool is_ours(const caf::error& e) {
   return e && (e.category() == error_category || e.category() == shutdown_category) &&
-         e.context().match_elements<std::string, std::string, std::string>();
+         e.context().match_elements<std::string, std::string, std::string, bool>();
 }
 
 }  // namespace
 
 caf::error to_caf(const error& e) {
   return caf::error{static_cast<std::uint8_t>(e.code), error_category,
-                    caf::make_message(e.cause, e.remedy, std::string{})};
+                    caf::make_message(e.cause, e.remedy, std::string{}, e.cancellation)};
 }
 
 error from_caf(const caf::error& e) {
   if (is_ours(e))
-    return make_error(static_cast<status_code>(e.code()), e.context().get_as<std::string>(0),
-                      e.context().get_as<std::string>(1));
+    return {static_cast<status_code>(e.code()), e.context().get_as<std::string>(0), e.context().get_as<std::string>(1),
+            e.context().get_as<bool>(3)};
   return make_error(e == caf::exit_reason::user_shutdown ? status_code::unavailable : status_code::internal,
                     e ? caf::to_string(e) : std::string{"normal exit"});
 }
@@ -34,7 +34,7 @@ caf::error shutdown_because(const error& why, const std::string& child) {
   // A code of zero would make the error none at all.
   const auto code = why.code == status_code::ok ? status_code::unknown : why.code;
   return caf::error{static_cast<std::uint8_t>(code), shutdown_category,
-                    caf::make_message(why.cause, why.remedy, child)};
+                    caf::make_message(why.cause, why.remedy, child, why.cancellation)};
 }
 
 bool is_shutdown(const caf::error& reason) {

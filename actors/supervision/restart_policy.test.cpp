@@ -1,3 +1,4 @@
+#include "actors/supervision/caf_error.hpp"
 #include "actors/supervision/due_times.hpp"
 #include "actors/supervision/restart_backoff.hpp"
 #include "actors/supervision/restart_intensity.hpp"
@@ -56,6 +57,16 @@ TEST(restart_backoff, is_shortened_by_chance) {
 
 TEST(restart_backoff, is_off_by_default) {
   EXPECT_EQ(delay_of({}, 10, 0), 0ms);
+}
+
+TEST(caf_errors, carry_everything) {
+  auto e = make_error(status_code::cancelled, "no longer wanted", "ask again");
+  e.cancellation = true;
+  EXPECT_EQ(from_caf(to_caf(e)), e);
+  EXPECT_EQ(from_caf(shutdown_because(e, "a")), e);
+  EXPECT_EQ(failed_child(shutdown_because(e, "a")), "a");
+  EXPECT_TRUE(is_shutdown(shutdown_because(make_error(status_code::ok, ""))));
+  EXPECT_FALSE(is_shutdown(to_caf(e)));
 }
 
 TEST(due_times, come_in_order_and_can_be_moved_and_taken_back) {
