@@ -31,8 +31,9 @@ add_library(troupe_options INTERFACE)
 target_include_directories(troupe_options INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_options(troupe_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  # Sees overlaps in std::string's operator+ that aren't there: https://gcc.gnu.org/PR105651
-  target_compile_options(troupe_options INTERFACE -Wno-restrict)
+  # Sees overlaps in std::string's operator+ that aren't there, https://gcc.gnu.org/PR105651, and takes the members of a
+  # std::variant that isn't in that state for uninitialised, https://gcc.gnu.org/PR105562.
+  target_compile_options(troupe_options INTERFACE -Wno-restrict -Wno-maybe-uninitialized)
 endif()
 if(TROUPE_WERROR)
   target_compile_options(troupe_options INTERFACE -Werror)

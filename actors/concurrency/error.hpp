@@ -40,6 +40,7 @@ struct error {
   status_code code = status_code::unknown;
   std::string cause;
   std::string remedy;
+  bool cancellation = false;  ///< a scope says so by its token: it stops at the scope that was cancelled
 
   /// Cause and remedy in one line, as a client or a log reader sees them.
   std::string message() const;
@@ -55,7 +56,7 @@ std::string to_string(const error& e);
 std::string shortened(std::string_view text, std::size_t most);
 
 inline error make_error(status_code code, std::string cause, std::string remedy = {}) {
-  return {code, std::move(cause), std::move(remedy)};
+  return {code, std::move(cause), std::move(remedy), false};
 }
 
 /// A value, or the error that stood in its way; the part of C++23's `std::expected` that the project needs, because

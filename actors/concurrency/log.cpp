@@ -84,7 +84,9 @@ void start_log(log_format format, spdlog::level::level_enum level) {
 }
 
 bool logs(spdlog::level::level_enum level) noexcept {
-  return spdlog::default_logger_raw()->should_log(level);
+  // None once the log was shut down, which what is destroyed late must survive.
+  const auto* logger = spdlog::default_logger_raw();
+  return logger && logger->should_log(level);
 }
 
 void log_event(spdlog::level::level_enum level, std::string_view event, std::initializer_list<log_field> fields) {

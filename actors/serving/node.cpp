@@ -15,7 +15,7 @@ child_spec branch(std::string name, restart_strategy strategy, std::vector<child
             flags.strategy = strategy;
             return spawn_supervisor(system, std::move(flags), children);
           },
-          restart_type::permanent, for_ever};
+          restart_type::permanent, for_ever, child_type::supervisor};
 }
 
 }  // namespace

@@ -1,63 +1,44 @@
 #pragma once
 
-#include "actors/concurrency/error.hpp"
+#include "actors/supervision/caf_error.hpp"
+#include "actors/supervision/supervisor_flags.hpp"
 
 #include <caf/actor.hpp>
-#include <caf/atom.hpp>
-#include <caf/behavior.hpp>
-#include <caf/error.hpp>
 #include <caf/fwd.hpp>
 
-#include <chrono>
-#include <functional>
-#include <string>
 #include <vector>
 
 namespace troupe {
 
-/// Who goes down with a failed child, by OTP's rules
-/// (https://www.erlang.org/doc/apps/stdlib/supervisor.html, "Supervision Principles").
-enum class restart_strategy : std::uint8_t {
-  one_for_one,   ///< the failed child alone is restarted
-  one_for_all,   ///< the others are stopped, then all are restarted in order
-  rest_for_one,  ///< those started after it are stopped, then it and they are restarted in order
-};
-
-/// Whether a child that ended is started again.
-enum class restart_type : std::uint8_t {
-  permanent,  ///< always
-  transient,  ///< only when it failed: a normal exit and a shutdown are final
-  temporary,  ///< never
-};
-
-/// The question that a supervisor asks each child right after spawning it. The child answers with nothing once it is
-/// running, or with an error when it can't; the next child starts after the answer.
-using start_atom = caf::atom_constant<caf::atom("start")>;
-
-/// What a supervisor knows of a child. A child is asked to stop by an exit message with the reason
-/// `caf::exit_reason::user_shutdown`, and killed when it takes longer than `shutdown`.
-struct child_spec {
-  std::string id;                                       ///< unique within its supervisor
-  std::function<caf::actor(caf::actor_system&)> start;  ///< spawns the child; must not block
-  restart_type restart = restart_type::permanent;
-  std::chrono::milliseconds shutdown = std::chrono::seconds{5};  ///< `max()` waits for ever
-};
-
-/// How a supervisor behaves: more than `intensity` restarts within `period` end it, and its own supervisor decides.
-struct supervisor_flags {
-  std::string name;
-  restart_strategy strategy = restart_strategy::one_for_one;
-  std::size_t intensity = 1;
-  std::chrono::milliseconds period = std::chrono::seconds{5};
-};
-
-/// Spawns a supervisor. It starts its children in order when it gets `start_atom`, and answers when all of them run or
-/// the first one failed; then it ends with that error. Stopped by an exit message, it stops its children in reverse
-/// order and ends with `user_shutdown`.
+/// Spawns a supervisor: an actor that starts, watches, restarts and stops others, by the rules of OTP's
+/// (https://www.erlang.org/doc/apps/stdlib/supervisor.html). The rules:
+///
+/// **Start.** On `start_atom` it checks its flags and specifications, and refuses what makes no sense before anything
+/// starts. Then its children start in order, each when the one before has answered. When one fails, those that run are
+/// stopped in reverse, and the supervisor answers and ends with that child's error, and `failed_child()` of its exit
+/// reason names it. A start that says "ignore" leaves the child stopped.
+///
+/// **Stop.** Told by an exit message, it stops its children in reverse order, and ends with the reason it was given. A
+/// child is asked to stop, waited for as long as its specification says, and killed; one that even so doesn't end is
+/// reported, and given up after `kill_grace`. A dynamic supervisor's children are stopped all at once under one such
+/// time. The children of a supervisor that is killed itself are killed.
+///
+/// **Restart.** A child that ended by itself is started again if its restart type says so, with those that the strategy
+/// takes along: they are stopped first, temporary ones for good. A restart that fails is tried again, from the child
+/// that failed (of one_for_all: from the beginning), and counts again. When there were more than `intensity` within
+/// `period`, the supervisor stops all and ends with `shutdown_because(the child's error)`: its own supervisor takes
+/// that for a shutdown. With `backoff` each try waits first; meanwhile calls are answered, and the child is
+/// "restarting".
+///
+/// **Order.** Starts, restarts and calls (supervisor_admin.hpp) take place one after the other, in the order in which
+/// they came up. Three things don't wait: questions, giving up a start, and the supervisor's own stop. What was still
+/// to be done when a supervisor ends is answered with an error.
+///
+/// **Reports.** Whatever happens to a child is told once, in the log and to `on_report`: see `supervisor_report`.
+///
+/// Beyond OTP: back-off; starts that can be given up, by their token, their `start_within` or `terminate_child`; an end
+/// to waiting for what can't be killed; and one_for_all starts with a child that was terminated left out rather than
+/// not at all.
 caf::actor spawn_supervisor(caf::actor_system& system, supervisor_flags flags, std::vector<child_spec> children);
-
-/// The project's errors as CAF carries them between actors of one process, and back.
-caf::error to_caf(const error& e);
-error from_caf(const caf::error& e);
 
 }  // namespace troupe

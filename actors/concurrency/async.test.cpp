@@ -1,0 +1,214 @@
+#include "actors/concurrency/async.hpp"
+
+#include "actors/concurrency/callers.hpp"
+#include "actors/concurrency/event.hpp"
+#include "actors/concurrency/lock.hpp"
+#include "actors/concurrency/semaphore.hpp"
+#include "actors/concurrency/sleep.hpp"
+#include "actors/concurrency/stream.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+namespace troupe {
+namespace {
+
+using boost::asio::awaitable;
+using boost::asio::use_awaitable;
+
+stream<int> stream_of(std::int64_t capacity) {
+  return *make_stream<int>(capacity);
+}
+
+/// An io_context that runs only when the test says so, and goes when the test says so.
+class context {
+ public:
+  /// Runs until all that was begun waits.
+  void begin(awaitable<void> task) {
+    boost::asio::co_spawn(*io_, std::move(task), boost::asio::detached);
+    run();
+  }
+  void run() { io_->poll(); }
+  void destroy() { io_.reset(); }
+
+ private:
+  std::unique_ptr<boost::asio::io_context> io_ = std::make_unique<boost::asio::io_context>(1);
+};
+
+/// Performs the operation and stays, with what it brought, until the scope is cancelled.
+template <class Operation>
+awaitable<void> perform(Operation operation, event stay = {}) {
+  const auto result = co_await async(std::move(operation), {}, use_awaitable);
+  EXPECT_TRUE(result);
+  static_cast<void>(co_await async(stay.wait(), {}, use_awaitable));
+}
+
+awaitable<void> wait_for(condition changed, lock::guard held) {
+  EXPECT_TRUE(co_await async(changed.wait(held), {}, use_awaitable));
+}
+
+TEST(async, MS_16_MS_21_a_coroutine_that_goes_while_it_waits_takes_and_gives_nothing) {
+  auto receiving = stream_of(1);
+  auto sending = stream_of(0);
+  context io;
+  io.begin(perform(receiving.receiver.receive()));
+  io.begin(perform(receiving.receiver.receive_up_to(3)));
+  io.begin(perform(sending.sender.send(1)));
+  EXPECT_EQ(receiving.receiver.statistics().waiting_receivers, 2u);
+  io.destroy();
+  EXPECT_EQ(receiving.receiver.statistics().waiting_receivers, 0u);
+  EXPECT_EQ(sending.sender.statistics().waiting_senders, 0u);
+  EXPECT_TRUE(receiving.sender.try_send(3));
+  EXPECT_EQ(*receiving.receiver.try_receive(), 3);
+}
+
+TEST(async, MS_17_an_item_on_its_way_to_a_coroutine_that_goes_is_received_by_the_next) {
+  auto [sender, receiver] = stream_of(1);
+  context io;
+  io.begin(perform(receiver.receive()));
+  EXPECT_TRUE(sender.try_send(1));
+  EXPECT_TRUE(sender.try_send(2));
+  io.destroy();
+  EXPECT_EQ(*receiver.try_receive(), 1);
+  EXPECT_EQ(*receiver.try_receive(), 2);
+}
+
+TEST(async, LK_9_a_coroutine_that_goes_releases_its_lock_and_leaves_the_queue_of_others) {
+  lock mutex;
+  const int first = 0, second = 0, third = 0;
+  context holder, waiter;
+  holder.begin(perform(mutex.acquire(owner{&first})));
+  waiter.begin(perform(mutex.acquire(owner{&second})));
+  EXPECT_EQ(mutex.stats().waiting, 1u);
+  waiter.destroy();
+  EXPECT_EQ(mutex.stats().waiting, 0u);
+  EXPECT_EQ(mutex.stats().holder, owner{&first});
+  context next;
+  next.begin(perform(mutex.acquire(owner{&third})));
+  holder.destroy();
+  EXPECT_EQ(mutex.stats().holder, owner{&third});
+  next.destroy();  // before it could run
+  EXPECT_FALSE(mutex.stats().locked);
+}
+
+TEST(async, CN_2_a_coroutine_that_goes_while_it_waits_for_a_condition_takes_nobody_s_lock) {
+  lock mutex;
+  condition changed{mutex};
+  const int first = 0, second = 0;
+  context io;
+  io.begin(wait_for(changed, *mutex.try_acquire(owner{&first})));
+  EXPECT_EQ(changed.stats().waiting, 1u);
+  auto held = mutex.try_acquire(owner{&second});
+  io.destroy();
+  EXPECT_EQ(changed.stats().waiting, 0u);
+  EXPECT_EQ(mutex.stats().holder, owner{&second});
+  EXPECT_TRUE(held->release());
+  EXPECT_FALSE(mutex.stats().locked);
+}
+
+TEST(async, CN_4_a_coroutine_that_goes_once_notified_passes_the_notification_on) {
+  for (const bool has_the_lock : {false, true}) {
+    lock mutex;
+    condition changed{mutex};
+    const int first = 0, second = 0, third = 0;
+    context goes, next;
+    goes.begin(wait_for(changed, *mutex.try_acquire(owner{&first})));
+    next.begin(wait_for(changed, *mutex.try_acquire(owner{&second})));
+    auto notifier = mutex.try_acquire(owner{&third});
+    EXPECT_TRUE(changed.notify(*notifier));
+    if (has_the_lock)
+      static_cast<void>(notifier->release());
+    goes.destroy();
+    EXPECT_EQ(changed.stats().waiting, 0u);
+    if (!has_the_lock)
+      static_cast<void>(notifier->release());
+    EXPECT_EQ(mutex.stats().holder, owner{&second});
+    next.run();
+    EXPECT_FALSE(mutex.stats().locked);
+  }
+}
+
+TEST(async, SM_4_a_permit_on_its_way_to_a_coroutine_that_goes_comes_back) {
+  auto permits = *semaphore::make(0);
+  context io;
+  io.begin(perform(permits.acquire()));
+  EXPECT_TRUE(permits.release());
+  io.destroy();
+  EXPECT_EQ(permits.stats().value, 1);
+}
+
+TEST(async, coroutines_of_one_context_that_wait_for_each_other_go_together) {
+  lock mutex;
+  const int first = 0, second = 0;
+  const condition changed{mutex};
+  const cancel_token token;
+  context io;
+  io.begin(perform(mutex.acquire(owner{&first})));
+  io.begin(perform(mutex.acquire(owner{&second})));
+  io.begin(perform(sleep_for(std::chrono::hours{1}, token)));
+  io.destroy();
+  EXPECT_FALSE(mutex.stats().locked);
+}
+
+awaitable<void> send_and_keep(send_half<std::unique_ptr<int>> sender, cancel_token token,
+                              std::unique_ptr<int>& refused) {
+  auto sending = sender.send(std::make_unique<int>(5));
+  EXPECT_FALSE(co_await async(sending, token, use_awaitable));
+  refused = std::move(sending.item);
+}
+
+TEST(async, MS_16_a_refused_item_stays_with_the_coroutine_that_names_its_operation) {
+  auto [sender, receiver] = *make_stream<std::unique_ptr<int>>(0);
+  std::unique_ptr<int> refused;
+  cancel_scope scope;
+  context io;
+  io.begin(send_and_keep(*sender.clone(), scope.token(), refused));
+  scope.cancel();
+  io.run();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(*refused, 5);
+}
+
+TEST(async, asio_s_own_cancellation_ends_the_wait) {
+  auto [sender, receiver] = stream_of(0);
+  boost::asio::io_context io;
+  boost::asio::cancellation_signal signal;
+  std::optional<status_code> ended;
+  async(receiver.receive(), {},
+        boost::asio::bind_cancellation_slot(
+            signal.slot(), boost::asio::bind_executor(io, [&](expected<int> item) { ended = code_of(item); })));
+  signal.emit(boost::asio::cancellation_type::terminal);
+  EXPECT_EQ(receiver.statistics().waiting_receivers, 0u);
+  io.run();
+  EXPECT_EQ(ended, status_code::cancelled);
+  signal.emit(boost::asio::cancellation_type::terminal);
+}
+
+TEST(async, stress_MS_17_no_item_is_lost_to_contexts_that_come_and_go) {
+  auto [sender, receiver] = stream_of(4);
+  std::atomic<int> received = 0;
+  std::atomic<bool> stop = false;
+  int sent = 0;
+  std::jthread contexts{[&, &r = receiver] {
+    while (!stop) {
+      boost::asio::thread_pool pool{1};
+      for (int i = 0; i != 8; ++i)
+        async(r.receive(), {}, boost::asio::bind_executor(pool, [&](expected<int> item) { received += item ? 1 : 0; }));
+      pool.stop();
+    }
+  }};
+  for (int i = 0; i != 20'000; ++i) {
+    int item = i;
+    sent += sender.try_send(std::move(item)) ? 1 : 0;
+  }
+  stop = true;
+  contexts.join();
+  while (receiver.try_receive())
+    ++received;
+  EXPECT_EQ(received, sent);
+}
+
+}  // namespace
+}  // namespace troupe
