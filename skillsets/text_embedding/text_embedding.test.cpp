@@ -134,7 +134,8 @@ TEST_F(text_embedding, a_cancelled_run_ends_with_the_reason_and_leaves_the_insta
     const auto ended_at = steady_clock::now();
     canceller.join();
     ASSERT_FALSE(response);
-    EXPECT_EQ(response.error(), make_error(status_code::unavailable, "shutting down"));
+    EXPECT_EQ(response.error(), scope.token().reason());
+    EXPECT_EQ(response.error().cause, "shutting down");
     EXPECT_LT(ended_at - cancelled_at, 1s);
     EXPECT_EQ(numbers_of(run(sample)), before);
   }
