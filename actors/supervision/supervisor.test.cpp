@@ -35,7 +35,7 @@ struct supervisor_test : testing::Test {
   caf::actor spawn_child(caf::actor_system& sys, const std::string& id) {
     if (throws.count(id))
       throw std::runtime_error{"cannot spawn " + id};
-    const auto handle = sys.spawn([this, id](caf::event_based_actor* self) -> caf::behavior {
+    auto handle = sys.spawn([this, id](caf::event_based_actor* self) -> caf::behavior {
       self->set_exit_handler([this, id, self](const caf::exit_msg& exit) {
         events.push_back("stop " + id);
         if (!stubborn.count(id))
