@@ -142,6 +142,8 @@ class started {
   std::shared_ptr<performance<Operation>> of_;
 };
 
+// The callers start operations from any thread.
+
 class thread_caller {
  public:
   static constexpr auto name = "thread";
@@ -149,11 +151,15 @@ class thread_caller {
   template <class Operation>
   started<Operation> start(Operation operation, cancel_token token = {}) {
     auto run = std::make_shared<performance<Operation>>(std::move(operation));
-    threads_.emplace_back([run, token] { run->note_result(wait(observed<Operation>{run}, token)); });
+    {
+      const std::lock_guard lock{mutex_};
+      threads_.emplace_back([run, token] { run->note_result(wait(observed<Operation>{run}, token)); });
+    }
     return started<Operation>{run};
   }
 
  private:
+  std::mutex mutex_;
   std::vector<std::jthread> threads_;
 };
 
