@@ -113,6 +113,7 @@ class supervision {
   void on_child_late(child& c);
   void abandon(child& c);
   void instance_gone(child& c, caf::error reason);
+  void no_longer_busy_with(const child& c);
   void start_done(child& c, start_end end, const caf::error& reason);
   void stop_done(child& c);
   void forget_start(child& c);

@@ -260,10 +260,18 @@ void supervision::on_down(const caf::actor_addr& source, const caf::error& reaso
   advance();
 }
 
-/// A start is complete, one way or the other.
-void supervision::start_done(child& c, start_end end, const caf::error& reason) {
+/// The step that is under way is complete if it is `c` that it waits for. It need not be: a child that was starting or
+/// stopping when its supervisor, or its group, began to stop is told of while another one is waited for.
+void supervision::no_longer_busy_with(const child& c) {
+  if (subject_ != c.serial)
+    return;
   busy_ = false;
   subject_ = 0;
+}
+
+/// A start is complete, one way or the other.
+void supervision::start_done(child& c, start_end end, const caf::error& reason) {
+  no_longer_busy_with(c);
   if (end != start_end::started)
     c.scope.reset();
   else
@@ -302,8 +310,7 @@ void supervision::stop_done(child& c) {
     busy_ = --still_up_ != 0;
     return;
   }
-  busy_ = false;
-  subject_ = 0;
+  no_longer_busy_with(c);
   if (doing_ == activity::stop_one) {
     stop_one_done(c);
   } else if (c.spec->restart == restart_type::temporary) {

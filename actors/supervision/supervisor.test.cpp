@@ -312,6 +312,37 @@ TEST_F(supervisor_test, a_child_may_fail_while_another_is_starting) {
   EXPECT_TRUE(ended);
 }
 
+// What ends or answers meanwhile is not what is waited for.
+TEST_F(supervisor_test, waits_for_the_child_that_it_stops_whatever_else_happens) {
+  bool answers = true;
+  const auto slow = [&](caf::actor_system& sys) {
+    return running["slow"] = sys.spawn([&](caf::event_based_actor* self) -> caf::behavior {
+      const auto pending = std::make_shared<caf::response_promise>();
+      return {[&, pending, self](start_atom) -> caf::result<void> {
+                if (answers)
+                  return caf::unit;
+                *pending = self->make_response_promise();
+                return *pending;
+              },
+              [pending](finish_atom) { pending->deliver(caf::unit); },
+              [self](crash_atom) { self->quit(exit_reason::unhandled_exception); }};
+    });
+  };
+  stubborn.insert("b");
+  EXPECT_FALSE(start({"", restart_strategy::one_for_one, 5},
+                     {{"slow", slow}, child("b", restart_type::permanent, std::chrono::milliseconds{1000})}));
+  answers = false;
+  tell("slow", crash_atom::value);
+  take_events();
+  stop();
+  EXPECT_EQ(take_events(), (list{"stop b"}));
+  tell("slow", finish_atom::value);
+  EXPECT_FALSE(ended) << "b still runs";
+  scheduler().advance_time(2s);
+  scheduler().run();
+  EXPECT_TRUE(ended);
+}
+
 TEST_F(supervisor_test, can_be_stopped_while_it_restarts) {
   stubborn.insert("c");
   EXPECT_FALSE(
