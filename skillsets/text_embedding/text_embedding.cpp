@@ -281,12 +281,8 @@ class embedding_instance final : public instance {
       if (auto settled = settle(); !settled)
         return settled;
     inputs_.fill(batch, texts);
-    inputs_.lend(request_.get(), compiled_);
-    if (auto done = request_.run(token); !done) {
-      stopped_half_way_ = true;
+    if (auto done = run_inputs(token); !done)
       return done;
-    }
-    last_ = inputs_.shape();
     const auto output = request_.get().get_output_tensor();
     if (output.get_shape() != ov::Shape{batch.texts.size(), core_.dimension})
       return make_error(status_code::internal, "the model gave " + std::to_string(output.get_size()) + " numbers for " +
@@ -307,9 +303,16 @@ class embedding_instance final : public instance {
   /// wrong. A run of a shape that no node remembers brings them all into line.
   expected<void> settle() {
     inputs_.fill_blank(last_);
+    return run_inputs({});
+  }
+
+  /// Runs what is filled in, and notes for `settle` what the graph remembers of it.
+  expected<void> run_inputs(const cancel_token& token) {
     inputs_.lend(request_.get(), compiled_);
-    auto done = request_.run({});
+    auto done = request_.run(token);
     stopped_half_way_ = !done;
+    if (done)
+      last_ = inputs_.shape();
     return done;
   }
 

@@ -198,6 +198,25 @@ TEST_F(text_embedding, what_was_stopped_at_any_point_leaves_nothing_behind) {
   }
 }
 
+TEST_F(text_embedding, stops_in_a_row_leave_nothing_behind) {
+  auto settings = minilm_settings();
+  settings.options["batch_tokens"] = std::int64_t{100'000};
+  const auto loaded = make_text_embedding_skillset()->load(settings, {});
+  ASSERT_TRUE(loaded) << to_string(loaded.error());
+  const auto mine = *(*loaded)->make_instance();
+  const std::vector<std::string> one{"The actors take a bow."};
+  const auto before = numbers_of(mine->run(request_of(one), {}));
+  const auto request = request_of(std::span{too_much}.first(20));
+  // What brings the graph into line after the first stop is itself what ran last before the second.
+  for (auto time = 10ms; time < 130ms; time += 10ms) {
+    for (int stop = 0; stop != 3; ++stop) {
+      const cancel_scope scope{steady_clock::now() + time};
+      static_cast<void>(mine->run(request, scope.token()));
+    }
+    ASSERT_EQ(numbers_of(mine->run(request_of(one), {})), before) << "stopped after " << time.count() << " ms";
+  }
+}
+
 TEST_F(text_embedding, a_far_deadline_changes_nothing) {
   const cancel_scope scope{steady_clock::now() + 240h};
   EXPECT_EQ(numbers_of(run(sample, scope.token())), numbers_of(run(sample)));
