@@ -61,39 +61,29 @@ class scope_state final : public timer, public std::enable_shared_from_this<scop
 
   bool cancel(error reason, bool timed_out = false) {
     reason.cancellation = true;
-    woken all;
-    {
-      const std::lock_guard lock{tree_->mutex};
+    return change([&] {
       if (cancel_called_)
         return false;
       cancel_called_ = true;
       timed_out_ = timed_out;
       own_reason_ = std::move(reason);
-      refresh_subtree(all);
-    }
-    all.request_stop();
-    return true;
+      return true;
+    });
   }
 
   void set_deadline(steady_clock::time_point deadline) {
-    woken all;
-    {
-      const std::lock_guard lock{tree_->mutex};
+    change([&] {
       deadline_ = deadline;
-      refresh_subtree(all);
-    }
-    all.request_stop();
+      return true;
+    });
     cancelled();
   }
 
   void set_shield(bool shield) {
-    woken all;
-    {
-      const std::lock_guard lock{tree_->mutex};
+    change([&] {
       shield_ = shield;
-      refresh_subtree(all);
-    }
-    all.request_stop();
+      return true;
+    });
     cancelled();
   }
 
@@ -157,6 +147,21 @@ class scope_state final : public timer, public std::enable_shared_from_this<scop
    private:
     std::vector<std::stop_source> sources_;
   };
+
+  /// Makes a change under the lock, has everything inside follow it, and tells whoever waits without the lock. False
+  /// when `apply` says that there was nothing to change.
+  template <class Apply>
+  bool change(Apply apply) {
+    woken all;
+    {
+      const std::lock_guard lock{tree_->mutex};
+      if (!apply())
+        return false;
+      refresh_subtree(all);
+    }
+    all.request_stop();
+    return true;
+  }
 
   std::stop_token watched() {
     const std::lock_guard lock{tree_->mutex};
