@@ -129,13 +129,6 @@ client::client(std::string target, seconds timeout, cancel_token token) : state_
 
 client::~client() = default;
 
-expected<bool> client::live() {
-  auto response = state_->call(&wire::GRPCInferenceService::Stub::ServerLive, wire::ServerLiveRequest{});
-  if (!response)
-    return response.error();
-  return response->live();
-}
-
 expected<bool> client::ready() {
   auto response = state_->call(&wire::GRPCInferenceService::Stub::ServerReady, wire::ServerReadyRequest{});
   if (!response)
@@ -166,14 +159,6 @@ expected<wire::ModelInferResponse> client::infer(const wire::ModelInferRequest& 
 
 const std::string& client::target() const noexcept {
   return state_->target;
-}
-
-seconds client::timeout() const noexcept {
-  return state_->timeout;
-}
-
-void client::set_timeout(seconds timeout) noexcept {
-  state_->timeout = timeout;
 }
 
 bool client::pause(seconds time) const {

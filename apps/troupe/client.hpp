@@ -25,7 +25,6 @@ class client {
   client(const client&) = delete;
   client& operator=(const client&) = delete;
 
-  expected<bool> live();
   expected<bool> ready();
   expected<inference::ServerMetadataResponse> server();
   expected<inference::RepositoryIndexResponse> index();
@@ -33,10 +32,6 @@ class client {
   expected<inference::ModelInferResponse> infer(const inference::ModelInferRequest& request);
 
   const std::string& target() const noexcept;
-  std::chrono::duration<double> timeout() const noexcept;
-
-  /// Limits the calls from now on.
-  void set_timeout(std::chrono::duration<double> timeout) noexcept;
 
   /// Waits; true when the time has passed, false when the token was cancelled meanwhile.
   bool pause(std::chrono::duration<double> time) const;
