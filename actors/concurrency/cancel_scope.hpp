@@ -91,8 +91,9 @@ class cancel_scope {
   bool cancelled_caught() const noexcept;
 
   /// Ends the scope with what its work came to. A cancellation that this scope caused is swallowed: the answer is OK,
-  /// without a value where there would be one; or, in a scope that fails, DEADLINE_EXCEEDED. Everything else passes, a
-  /// cancellation from outside included. FAILED_PRECONDITION when the scope was left before.
+  /// without a value where there would be one; or, in a scope that fails, DEADLINE_EXCEEDED. Of an
+  /// aggregate the real errors stay. Everything else passes, a cancellation from outside included. FAILED_PRECONDITION
+  /// when the scope was left before.
   expected<void> leave(expected<void> outcome);
 
   template <class T>

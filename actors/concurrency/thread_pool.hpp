@@ -59,10 +59,10 @@ class thread_pool {
   thread_pool(const thread_pool&) = delete;
   thread_pool& operator=(const thread_pool&) = delete;
 
-  /// Runs `work()` or `work(token)` in a thread and waits for what it returns, a `T` or an `expected<T>`. What it throws
-  /// is INTERNAL. `token` is the one that is then waited under: cancelled before the work has begun, the work never
-  /// runs; afterwards see `run_options`. RESOURCE_EXHAUSTED when there are no more threads, UNAVAILABLE when the pool is
-  /// closed.
+  /// Runs `work()` or `work(token)` in a thread and waits for what it returns, a `T` or an `expected<T>`. What it
+  /// throws is INTERNAL. `token` is the one that is then waited under: cancelled before the work has begun, the work
+  /// never runs; afterwards see `run_options`. RESOURCE_EXHAUSTED when there are no more threads, UNAVAILABLE when the
+  /// pool is closed.
   template <class Function>
   run_operation<Function> run(Function work, cancel_token token, run_options options = {});
 
@@ -137,8 +137,8 @@ class pool_work : private pending<capacity_limiter::token>, public std::enable_s
 /// FAILED_PRECONDITION.
 expected<void> check_cancelled();
 
-/// Within work of a pool: the token that it was started under, which an abandoned one has no more. Anywhere else one that
-/// is never cancelled.
+/// Within work of a pool: the token that it was started under, which an abandoned one has no more. Anywhere else one
+/// that is never cancelled.
 cancel_token work_token();
 
 /// Waits until nothing in a pool waits or runs.

@@ -77,8 +77,8 @@ TYPED_TEST(thread_pool_rules, TT_1_what_it_throws_is_an_error) {
 
 TYPED_TEST(thread_pool_rules, TT_1_what_can_only_be_moved_comes_back) {
   thread_pool pool;
-  auto number = this->run(
-      pool.run([given = std::make_unique<int>(7)]() mutable { return std::move(given); }, this->token()));
+  auto number =
+      this->run(pool.run([given = std::make_unique<int>(7)]() mutable { return std::move(given); }, this->token()));
   ASSERT_TRUE(number);
   EXPECT_EQ(**number, 7);
 }
