@@ -158,14 +158,6 @@ class thread_pool::idle_operation {
 namespace detail {
 
 template <class Function>
-decltype(auto) call_with_token(Function& function, const cancel_token& token) {
-  if constexpr (std::invocable<Function&, const cancel_token&>)
-    return function(token);
-  else
-    return function();
-}
-
-template <class Function>
 using work_result_t =
     outcome_t<decltype(call_with_token(std::declval<Function&>(), std::declval<const cancel_token&>()))>;
 

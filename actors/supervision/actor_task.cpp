@@ -44,15 +44,15 @@ using cancel_atom = caf::atom_constant<caf::atom("taskCancel")>;
 struct running_task {
   std::shared_ptr<actor_task> what;
   std::optional<std::stop_callback<std::function<void()>>> on_cancel;
-  bool answered = false;                   // its supervisor has said that it runs
+  bool answered = false;                  // its supervisor has said that it runs
   std::optional<expected<void>> outcome;  // its end, should that be known first
 };
 
 struct keeper_state {
   static constexpr const char* name = "task group";
 
-  // CAF constructs a state from the actor's own address where it can. Without this it could: C++20 takes the address for
-  // the first member of an aggregate.
+  // CAF constructs a state from the actor's own address where it can. Without this it could: C++20 takes the address
+  // for the first member of an aggregate.
   keeper_state() = default;
 
   caf::actor supervisor;
@@ -127,7 +127,9 @@ class keeper {
     spec.restart = isolates_ ? restart_type::temporary : restart_type::transient;
     spec.significant = !isolates_;
     ask(*self_, state.supervisor, admin::start_child(std::move(spec), task.promise.token()),
-        [this, id, asked = state.supervisor](const admin_result<started_child>& answer) { on_answer(id, asked, answer); });
+        [this, id, asked = state.supervisor](const admin_result<started_child>& answer) {
+          on_answer(id, asked, answer);
+        });
   }
 
   void on_answer(const std::string& id, const caf::actor& asked, const admin_result<started_child>& answer) {
@@ -147,7 +149,8 @@ class keeper {
       start_child(id);
     } else {
       const auto token = entry.what->promise.token();
-      end(id, entry, token.cancelled() ? token.reason() : static_cast<const error&>(answer.error()), true);
+      const bool failed = answer.error().what == admin_errc::start_failed;
+      end(id, entry, token.cancelled() && !failed ? token.reason() : static_cast<const error&>(answer.error()), true);
     }
   }
 

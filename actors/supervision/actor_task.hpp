@@ -5,10 +5,10 @@
 
 namespace troupe {
 
-/// Tasks that are actors: what is given is a start function, as a supervisor's child has one, and such a child the actor
-/// is. It answers `start_atom` when it is ready, and is told to end by an exit message when its task is cancelled; a
-/// normal exit is its success, any other than a shutdown its failure. `task_group::start<std::any>` waits for it to be
-/// ready and gives what it had to say.
+/// Tasks that are actors: what is given is a start function, as a supervisor's child has one, and such a child the
+/// actor is. It answers `start_atom` when it is ready, and is told to end by an exit message when its task is
+/// cancelled; a normal exit is its success, any other than a shutdown its failure. `task_group::start<std::any>` waits
+/// for it to be ready and gives what it had to say.
 ///
 /// The actors of a group are children of one supervisor, with `task_group_flags`: this is what a task group is, and
 /// what is said there of shutdown times and of reports holds. In a group that was cancelled no actor is started.
@@ -20,7 +20,8 @@ struct task_launcher<caf::actor_system> {
   static void launch(caf::actor_system& system, start_function make, task_promise<void> promise);
 
   template <class Function>
-  static void launch(caf::actor_system& system, starting_function<Function, std::any> make, task_promise<void> promise) {
+  static void launch(caf::actor_system& system, starting_function<Function, std::any> make,
+                     task_promise<void> promise) {
     start(system, std::move(make.function), std::move(promise), std::move(make.ready));
   }
 

@@ -1,14 +1,15 @@
 #pragma once
 
 #include "actors/concurrency/async.hpp"
+#include "actors/concurrency/thread_pool.hpp"
 #include "actors/supervision/task_group.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/is_executor.hpp>
 #include <boost/asio/execution/executor.hpp>
+#include <boost/asio/is_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
@@ -24,13 +25,23 @@ struct awaited<boost::asio::awaitable<T, Executor>> {
   using type = T;
 };
 
+template <class T>
+concept is_awaitable = requires {
+  typename awaited<T>::type;
+};
+
+/// What a function comes to, which may be a coroutine.
+template <class Returned>
+struct eventual {
+  using type = outcome_t<Returned>;
+};
+template <is_awaitable Returned>
+struct eventual<Returned> {
+  using type = outcome_t<typename awaited<Returned>::type>;
+};
+
 template <class Function>
-auto call_coroutine(Function& function, const cancel_token& token) {
-  if constexpr (std::invocable<Function&, const cancel_token&>)
-    return function(token);
-  else
-    return function();
-}
+using called_t = decltype(call_with_token(std::declval<Function&>(), std::declval<const cancel_token&>()));
 
 /// What an awaitable gives, or throws, under a token.
 template <class Awaitable>
@@ -58,7 +69,7 @@ boost::asio::awaitable<void> run_coroutine(Function what, task_promise<T> promis
   // What the function holds goes before the task's end is told.
   std::optional<Function> function{std::move(what)};
   const auto token = promise.token();
-  auto outcome = co_await contained_coroutine(call_coroutine(*function, token), token);
+  auto outcome = co_await contained_coroutine(call_with_token(*function, token), token);
   function.reset();
   promise.finish(std::move(outcome));
 }
@@ -68,29 +79,37 @@ concept asio_executor = boost::asio::is_executor<T>::value || boost::asio::execu
 
 }  // namespace detail
 
-/// Tasks that are coroutines on an Asio executor: functions that return an `awaitable` of `void`, `T` or `expected<T>`,
-/// with the task's token as a parameter or without. What they capture lives until they end. They begin when the
-/// executor gets to them, also in a group that was cancelled: up to their first wait.
+/// Tasks on an Asio executor. Coroutines: functions that return an `awaitable` of `void`, `T` or `expected<T>`, with
+/// the task's token as a parameter or without; what they capture lives until they end. And functions that return these
+/// themselves, which must not block. Either begins when the executor gets to it, also in a group that was cancelled: a
+/// coroutine up to its first wait.
 template <detail::asio_executor Executor>
 struct task_launcher<Executor> {
   template <class Function>
-  using result = outcome_t<typename detail::awaited<decltype(detail::call_coroutine(
-      std::declval<Function&>(), std::declval<const cancel_token&>()))>::type>;
+  using result = typename detail::eventual<detail::called_t<Function>>::type;
 
   template <class Function>
   static void launch(const Executor& executor, Function function, task_promise<result<Function>> promise) {
     boost::asio::post(executor, [executor, function = std::move(function), promise = std::move(promise)]() mutable {
-      boost::asio::co_spawn(executor, detail::run_coroutine(std::move(function), std::move(promise)),
-                            boost::asio::detached);
+      if constexpr (detail::is_awaitable<detail::called_t<Function>>) {
+        boost::asio::co_spawn(executor, detail::run_coroutine(std::move(function), std::move(promise)),
+                              boost::asio::detached);
+      } else {
+        const auto token = promise.token();
+        auto outcome = [token, once = std::move(function)]() mutable {
+          return contained([&]() -> decltype(auto) { return detail::call_with_token(once, token); });
+        }();
+        promise.finish(std::move(outcome));
+      }
     });
   }
 };
 
-/// As for threads: makes a task group, awaits `body(group)`, an `awaitable` of `expected<void>` or `void`, and waits for
-/// the tasks.
+/// As for threads: makes a task group, awaits `body(group)`, an `awaitable` of `expected<void>` or `void`, and waits
+/// for the tasks.
 template <class Body>
-requires requires { typename detail::awaited<std::invoke_result_t<Body&, task_group&>>::type; }
-boost::asio::awaitable<expected<void>> with_task_group(cancel_token token, Body body) {
+requires detail::is_awaitable<std::invoke_result_t<Body&, task_group&>> boost::asio::awaitable<expected<void>>
+with_task_group(cancel_token token, Body body) {
   task_group group{token};
   auto outcome = co_await detail::contained_coroutine(body(group), group.token());
   co_return co_await async(group.leave(std::move(outcome)), token, boost::asio::use_awaitable);

@@ -203,7 +203,7 @@ class task_handle {
   explicit task_handle(std::shared_ptr<detail::task_state<T>> of) : state_(std::move(of)) {}
 
   std::string name() const { return state_->name(); }
-  std::uint64_t id() const noexcept { return state_->id(); }       ///< unique in the process
+  std::uint64_t id() const noexcept { return state_->id(); }          ///< unique in the process
   std::uint64_t parent() const noexcept { return state_->parent(); }  ///< the group's id, whoever started the task
   task_status status() const { return state_->status(); }
 
@@ -218,8 +218,8 @@ class task_handle {
   /// Waits for its end, and says nothing of how it ended.
   wait_operation wait() const { return wait_operation{state_}; }
 
-  /// Waits for its value, which the first to ask gets if it can't be copied. A failure is told with the task's own error
-  /// as its part; CANCELLED, which is no cancellation of whoever waits, when the task was cancelled.
+  /// Waits for its value, which the first to ask gets if it can't be copied. A failure is told with the task's own
+  /// error as its part; CANCELLED, which is no cancellation of whoever waits, when the task was cancelled.
   get_operation get() const { return get_operation{state_}; }
 
  private:

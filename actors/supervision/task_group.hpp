@@ -18,10 +18,10 @@ struct task_group_options {
 class task_group {
  public:
   struct statistics {
-    std::size_t active;      ///< tasks that have not ended
-    std::uint64_t started;   ///< since the group began
-    std::uint64_t failed;    ///< of those that have ended
-    std::uint64_t cancelled; ///< of those that have ended
+    std::size_t active;       ///< tasks that have not ended
+    std::uint64_t started;    ///< since the group began
+    std::uint64_t failed;     ///< of those that have ended
+    std::uint64_t cancelled;  ///< of those that have ended
   };
 
   class leave_operation;
@@ -53,8 +53,8 @@ class task_group {
   }
 
   /// Starts a task that says when it is ready, `function(token, ready)`, and waits for that: see `task_start`. Until
-  /// then it runs under `token`, which is also waited under, and its failure is that of the start alone; from then on it
-  /// is one of the group. Cancelled meanwhile, the start waits for the task to end.
+  /// then it runs under `token`, which is also waited under, and its failure is that of the start alone; from then on
+  /// it is one of the group. Cancelled meanwhile, the start waits for the task to end.
   template <class Value = std::monostate, class Where, class Function>
   auto start(Where&& where, Function function, cancel_token token, task_options options = {}) {
     return start_operation<Value, std::remove_cvref_t<Where>, Function>{core_, where, std::move(function),

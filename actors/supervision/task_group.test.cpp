@@ -22,7 +22,7 @@ namespace asio = boost::asio;
 /// What a task does, in whatever way it runs: waits, lingers, and comes to something.
 struct script {
   std::function<void()> begin = [] {};
-  event until = {};                           ///< waited for under the task's token
+  event until = {};                            ///< waited for under the task's token
   std::optional<event> linger = std::nullopt;  ///< then waited for whatever is cancelled
   std::function<expected<void>(expected<void>)> outcome = [](expected<void> waited) { return waited; };
   std::shared_ptr<void> held = nullptr;
@@ -205,9 +205,7 @@ class task_group_rules : public with_caller<typename Tasks::caller> {
   cancel_token token() { return this->scope.token(); }
 
   auto leave(task_group& group, expected<void> outcome = {}) { return this->start(group.leave(std::move(outcome))); }
-  expected<void> left(task_group& group, expected<void> outcome = {}) {
-    return leave(group, std::move(outcome)).get();
-  }
+  expected<void> left(task_group& group, expected<void> outcome = {}) { return leave(group, std::move(outcome)).get(); }
 
   task_status ended(const task_handle<void>& task) {
     EXPECT_TRUE(wait(task.wait(), {}));
@@ -341,9 +339,9 @@ TEST(task_group, TG_6_a_new_coroutine_does_not_run_before_its_starter_waits) {
   bool first_waits = false, second_ran_early = false;
   group.start_soon(tasks.executor(), [&](const cancel_token& token) -> asio::awaitable<expected<void>> {
     auto second = tasks.start_soon(group, immediately([&](auto) {
-      second_ran_early = !first_waits;
-      return expected<void>{};
-    }));
+                                     second_ran_early = !first_waits;
+                                     return expected<void>{};
+                                   }));
     first_waits = true;
     co_return co_await async(second.wait(), token, asio::use_awaitable);
   });
@@ -487,9 +485,8 @@ TYPED_TEST(task_group_rules, TG_16_a_cancel_cascades_through_tasks_that_own_grou
   event begun;
   std::atomic<bool> went_on = false;
   outer.start_soon(pool, [&](const cancel_token& token) -> expected<void> {
-    auto left = with_task_group(token, [&](task_group& inner) {
-      innermost = this->tasks.start_soon(inner, {.begin = tell(begun)});
-    });
+    auto left = with_task_group(
+        token, [&](task_group& inner) { innermost = this->tasks.start_soon(inner, {.begin = tell(begun)}); });
     if (!left)
       return left;
     went_on = true;
@@ -685,15 +682,16 @@ TEST(task_group, TG_26_until_it_is_ready_the_task_is_under_its_starters_scopes) 
   bool group_seen_before = true, group_seen_after = false;
   std::uint64_t parent = 0;
   group.scope().cancel();
-  const auto started = wait(group.start<int>(pool,
-                                             [&](const cancel_token& token, const task_ready<int>& ready) {
-                                               before = token.deadline();
-                                               group_seen_before = token.cancelled();
-                                               EXPECT_TRUE(ready(7));
-                                               after = token.deadline();
-                                               group_seen_after = token.cancelled();
-                                             },
-                                             starter.token()),
+  const auto started = wait(group.start<int>(
+                                pool,
+                                [&](const cancel_token& token, const task_ready<int>& ready) {
+                                  before = token.deadline();
+                                  group_seen_before = token.cancelled();
+                                  EXPECT_TRUE(ready(7));
+                                  after = token.deadline();
+                                  group_seen_after = token.cancelled();
+                                },
+                                starter.token()),
                             starter.token());
   ASSERT_TRUE(started);
   parent = started->task.parent();
@@ -712,12 +710,13 @@ TEST(task_group, TG_26_a_deadline_of_the_starter_is_one_of_the_start_only) {
   task_group group{root.token()};
   auto starter = move_on_after(std::chrono::seconds{1}, root.token());
   event go;
-  const auto started = wait(group.start(pool,
-                                        [&](const cancel_token& token, const task_ready<std::monostate>& ready) {
-                                          EXPECT_TRUE(ready());
-                                          return wait(go.wait(), token);
-                                        },
-                                        starter.token()),
+  const auto started = wait(group.start(
+                                pool,
+                                [&](const cancel_token& token, const task_ready<std::monostate>& ready) {
+                                  EXPECT_TRUE(ready());
+                                  return wait(go.wait(), token);
+                                },
+                                starter.token()),
                             starter.token());
   ASSERT_TRUE(started);
   clock.advance(std::chrono::seconds{2});
@@ -734,17 +733,18 @@ TEST(task_group, TG_27_a_shield_protects_the_task_while_it_starts) {
   event begun, go;
   bool seen = true, seen_after = false;
   std::jthread caller{[&] {
-    const auto started = wait(group.start<int>(pool,
-                                               [&](const cancel_token& token, const task_ready<int>& ready) {
-                                                 const cancel_scope shield{scope_options{.shield = true}, token};
-                                                 begun.set();
-                                                 EXPECT_TRUE(wait(go.wait(), shield.token()));
-                                                 seen = shield.token().cancelled();
-                                                 seen_after = token.cancelled();
-                                                 // Nobody wants to know any more.
-                                                 EXPECT_TRUE(ready(7));
-                                               },
-                                               starter.token()),
+    const auto started = wait(group.start<int>(
+                                  pool,
+                                  [&](const cancel_token& token, const task_ready<int>& ready) {
+                                    const cancel_scope shield{scope_options{.shield = true}, token};
+                                    begun.set();
+                                    EXPECT_TRUE(wait(go.wait(), shield.token()));
+                                    seen = shield.token().cancelled();
+                                    seen_after = token.cancelled();
+                                    // Nobody wants to know any more.
+                                    EXPECT_TRUE(ready(7));
+                                  },
+                                  starter.token()),
                               starter.token());
     EXPECT_EQ(code_of(started), status_code::cancelled);
   }};

@@ -67,7 +67,8 @@ class task_start final : public start_state<Value> {
     {
       const std::lock_guard lock{mutex_};
       if (std::exchange(said_, true))
-        return make_error(status_code::failed_precondition, "task '" + task_->name() + "' has said before that it is ready");
+        return make_error(status_code::failed_precondition,
+                          "task '" + task_->name() + "' has said before that it is ready");
       if (cancelled || forwarded_ || !who_)
         return {};
       who = std::exchange(who_, nullptr);
@@ -81,6 +82,8 @@ class task_start final : public start_state<Value> {
   }
 
   bool task_ended(const error* why, bool cancelled) noexcept override {
+    // Outside the lock, which looking at the token may come to need.
+    auto result = why_not_ready(cancelled ? nullptr : why);
     caller* who = nullptr;
     {
       const std::lock_guard lock{mutex_};
@@ -88,7 +91,7 @@ class task_start final : public start_state<Value> {
         return false;
       who = std::exchange(who_, nullptr);
       if (who)
-        who->result.emplace(why_not_ready(cancelled ? nullptr : why));
+        who->result.emplace(std::move(result));
     }
     on_cancel_.reset();
     if (who)
@@ -158,7 +161,8 @@ struct starting_function {
   Function function;
   task_ready<Value> ready;
 
-  auto operator()(const cancel_token& token) requires std::invocable<Function&, const cancel_token&, task_ready<Value>> {
+  auto operator()(
+      const cancel_token& token) requires std::invocable<Function&, const cancel_token&, task_ready<Value>> {
     return function(token, ready);
   }
 };
@@ -175,10 +179,13 @@ class start_operation {
   using value_type = typename launcher::template result<bound>;
   using result_type = started_task<Value, value_type>;
 
-  start_operation(std::shared_ptr<detail::group_core> group, Where& where, Function function, cancel_token token,
+  // An executor is a handle, and may be gone before this begins; a pool or a system can't be copied.
+  using place = std::conditional_t<std::copy_constructible<Where>, Where, std::reference_wrapper<Where>>;
+
+  start_operation(std::shared_ptr<detail::group_core> group, place where, Function function, cancel_token token,
                   task_options options)
       : group_(std::move(group)),
-        where_(where),
+        where_(std::move(where)),
         function_(std::move(function)),
         options_(std::move(options)),
         start_(std::make_shared<detail::task_start<Value, value_type>>(std::move(token))) {}
@@ -198,8 +205,7 @@ class start_operation {
 
  private:
   std::shared_ptr<detail::group_core> group_;
-  // An executor is a handle, and may be gone before this begins; a pool or a system can't be copied.
-  std::conditional_t<std::copy_constructible<Where>, Where, std::reference_wrapper<Where>> where_;
+  place where_;
   Function function_;
   task_options options_;
   std::shared_ptr<detail::task_start<Value, value_type>> start_;
