@@ -244,7 +244,7 @@ TEST_F(gateway_test, a_full_queue_is_said_to_be_full) {
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().stats().buffered == 1; });
+  await([&] { return model->calls().statistics().buffered == 1; });
   EXPECT_EQ(call()->code(), StatusCode::RESOURCE_EXHAUSTED);
   slow.go.release(2);
   EXPECT_EQ(runs->code(), StatusCode::OK);
@@ -257,10 +257,10 @@ TEST_F(gateway_test, a_call_cancelled_in_the_queue_leaves_it_at_once) {
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().stats().buffered == 1; });
+  await([&] { return model->calls().statistics().buffered == 1; });
   queued->context.TryCancel();
   EXPECT_EQ(queued->code(), StatusCode::CANCELLED);
-  await([&] { return model->calls().stats().buffered == 0; });
+  await([&] { return model->calls().statistics().buffered == 0; });
   slow.go.release();
   EXPECT_EQ(runs->code(), StatusCode::OK);
   EXPECT_EQ(model->counts().executed, 1u);
@@ -309,7 +309,7 @@ TEST_F(gateway_test, a_deadline_ends_a_call_in_the_queue_and_one_that_runs) {
   queued.start(*stub);
   EXPECT_EQ(queued.code(), StatusCode::DEADLINE_EXCEEDED);
   EXPECT_EQ(runs.code(), StatusCode::DEADLINE_EXCEEDED);
-  await([&] { return slow.last.cancelled() && model->calls().stats().buffered == 0; });
+  await([&] { return slow.last.cancelled() && model->calls().statistics().buffered == 0; });
   // Either side may notice first; a client that does hangs up.
   EXPECT_THAT(slow.last.reason().code, testing::AnyOf(status_code::deadline_exceeded, status_code::cancelled));
   slow.go.release();
@@ -336,7 +336,7 @@ TEST_F(gateway_test, the_drain_answers_all_that_was_admitted_and_refuses_the_res
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().stats().buffered == 1; });
+  await([&] { return model->calls().statistics().buffered == 1; });
   begin_stop();
   const auto ready = [&] {
     grpc::ClientContext context;
@@ -360,7 +360,7 @@ TEST_F(gateway_test, what_is_not_done_when_the_drain_ends_is_cancelled) {
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().stats().buffered == 1; });
+  await([&] { return model->calls().statistics().buffered == 1; });
   stop();
   for (const auto& one : {runs, queued}) {
     const auto status = one->wait();
@@ -539,8 +539,8 @@ TEST_P(gateway_stress, every_call_is_answered_once) {
   EXPECT_GT(count({StatusCode::OK}), 0);
   EXPECT_GT(count({StatusCode::CANCELLED}), 0);
   stop();  // which waits for every call of the server's side
-  EXPECT_EQ(model->calls().stats().buffered, 0u);
-  EXPECT_EQ(other->calls().stats().buffered, 0u);
+  EXPECT_EQ(model->calls().statistics().buffered, 0u);
+  EXPECT_EQ(other->calls().statistics().buffered, 0u);
   EXPECT_EQ(model->counts().admitted, model->counts().executed + model->counts().withdrawn);
 }
 
