@@ -1,5 +1,6 @@
 #include "actors/gateway/grpc/grpc_gateway.hpp"
 
+#include "actors/concurrency/virtual_clock.hpp"
 #include "actors/serving/instance_runner.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/testing.hpp"
@@ -168,6 +169,12 @@ struct gateway_test : testing::Test {
     await_stop();
   }
 
+  /// Lets the drain, or the grace, of a gateway that waits for it be over after `time`.
+  void pass(std::chrono::milliseconds time) {
+    await([&] { return clock.armed() == 1; });
+    clock.advance(time);
+  }
+
   ~gateway_test() override {
     skip.cancel(make_error(status_code::unavailable, "the test has ended"));
     if (gateway) {
@@ -187,7 +194,8 @@ struct gateway_test : testing::Test {
   std::shared_ptr<router> routes = std::make_shared<router>();
   std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", 2);
   std::vector<std::shared_ptr<instance_runner>> runners;
-  cancel_scope skip;
+  virtual_clock clock;
+  cancel_scope skip{scope_options{.clock = &clock}};
   caf::actor_system_config config;
   caf::actor_system system{config};
   caf::scoped_actor self{system};
@@ -356,12 +364,16 @@ TEST_F(gateway_test, the_drain_answers_all_that_was_admitted_and_refuses_the_res
 
 TEST_F(gateway_test, what_is_not_done_when_the_drain_ends_is_cancelled) {
   const auto model = add_model(slow.until_cancelled());
-  ASSERT_FALSE(start({.drain = 50ms, .grace = 1h}));
+  ASSERT_FALSE(start({.drain = 2h, .grace = 1h}));
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
   await([&] { return model->calls().statistics().buffered == 1; });
-  stop();
+  begin_stop();
+  pass(2h - 1ms);
+  EXPECT_FALSE(slow.last.cancelled());
+  pass(1ms);
+  await_stop();
   for (const auto& one : {runs, queued}) {
     const auto status = one->wait();
     EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
@@ -393,12 +405,29 @@ TEST_F(gateway_test, may_be_told_to_skip_the_drain_before_it_is_stopped) {
 
 TEST_F(gateway_test, ends_without_work_that_ignores_its_cancellation) {
   add_model(slow.as_told());
-  ASSERT_FALSE(start({.drain = 0ms, .grace = 50ms}));
+  ASSERT_FALSE(start({.drain = 0ms, .grace = 1h}));
   const auto runs = call();
   await([&] { return slow.running == 1; });
-  stop();
+  begin_stop();
+  pass(1h);
+  await_stop();
   EXPECT_NE(runs->code(), StatusCode::OK);
   EXPECT_EQ(pool->stats().busy, 1u);
+  slow.go.release();
+}
+
+TEST_F(gateway_test, the_grace_is_not_skipped) {
+  add_model(slow.as_told());
+  ASSERT_FALSE(start({.drain = 1h, .grace = 1h}));
+  const auto runs = call();
+  await([&] { return slow.running == 1; });
+  skip.cancel(make_error(status_code::unavailable, "asked twice"));
+  begin_stop();
+  pass(1h - 1ms);
+  self->receive([](const caf::down_msg&) { ADD_FAILURE() << "ended before its time"; }, caf::after(20ms) >> [] {});
+  pass(1ms);
+  await_stop();
+  EXPECT_NE(runs->code(), StatusCode::OK);
   slow.go.release();
 }
 
@@ -545,6 +574,7 @@ TEST_P(gateway_stress, every_call_is_answered_once) {
 }
 
 TEST_P(gateway_stress, every_call_is_answered_when_the_gateway_ends_in_the_middle) {
+  skip = cancel_scope{};  // by the real clock
   add_model(echo, "m", 16, GetParam());
   add_model(echo, "other", 16, !GetParam());
   ASSERT_FALSE(start({.drain = 5ms, .grace = 5ms}));
