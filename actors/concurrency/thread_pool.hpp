@@ -22,6 +22,9 @@ struct thread_pool_options {
   capacity_limiter limiter = *capacity_limiter::make(40);
 
   std::chrono::milliseconds idle_time = std::chrono::seconds{10};  ///< how long a thread without work is kept
+
+  /// Threads that are made at once and kept, however idle.
+  std::size_t kept_threads = 0;
 };
 
 /// How one call into the pool is made.
@@ -50,6 +53,7 @@ class thread_pool {
   class run_operation;
   class idle_operation;
 
+  /// Throws std::system_error when the threads to be kept can't be made.
   explicit thread_pool(thread_pool_options options = {});
 
   /// Closes the pool and waits for what it has accepted, but not for what was abandoned. One of its own threads may be

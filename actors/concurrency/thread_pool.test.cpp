@@ -284,6 +284,15 @@ TEST(thread_pool, TT_9_a_thread_without_work_ends) {
   }
 }
 
+TEST(thread_pool, TT_9_threads_to_be_kept_are_there_from_the_beginning) {
+  thread_pool pool{{.idle_time = 1ms, .kept_threads = 2}};
+  EXPECT_EQ(pool.stats().threads, 2u);
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(pool.stats().threads, 2u);
+  EXPECT_EQ(*wait(pool.run([] { return 7; }, {}), {}), 7);
+  EXPECT_EQ(pool.stats().threads, 2u);
+}
+
 TEST(thread_pool, TT_9_all_threads_end_with_the_pool) {
   const auto threads = [] {
     return std::distance(std::filesystem::directory_iterator{"/proc/self/task"}, std::filesystem::directory_iterator{});

@@ -194,7 +194,7 @@ void hand_over(caf::actor_system& system, actor_task task) {
   const auto policy = task.promise.policy();
   const auto kept = task.promise.group_local(&system, [&]() -> std::shared_ptr<void> {
     auto handle = std::make_shared<keeper_handle>();
-    handle->keeper = system.spawn(keep_actors, policy == failure_policy::isolate);
+    handle->keeper = system.spawn(keep_actors, policy == task_failure_policy::isolate);
     return handle;
   });
   caf::anon_send(std::static_pointer_cast<keeper_handle>(kept)->keeper,

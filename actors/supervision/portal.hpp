@@ -55,11 +55,12 @@ class portal {
   using executor_type = boost::asio::io_context::executor_type;
 
   portal(executor_type executor, const cancel_token& parent)
-      : executor_(std::move(executor)), tasks_(parent, {.on_failure = failure_policy::isolate}) {}
+      : executor_(std::move(executor)), tasks_(parent, {.on_failure = task_failure_policy::isolate}) {}
 
   /// Calls `function` there and waits for what it comes to. `token` is the caller's: cancelled, the call is, too, and
-  /// its reason is the answer; in work of a thread pool it is that work's, unless that was abandoned. CANCELLED when the
-  /// call was cancelled from elsewhere; FAILED_PRECONDITION on a thread of the runtime, which would wait for itself.
+  /// its reason is the answer; in work of a thread pool it is that work's, unless that was abandoned. CANCELLED when
+  /// the call was cancelled from elsewhere; FAILED_PRECONDITION on a thread of the runtime, which would wait for
+  /// itself.
   template <class Function>
   auto call(Function function, const cancel_token& token = work_token()) {
     using result = expected<typename launcher::template result<Function>>;
@@ -172,12 +173,10 @@ class entered_resource {
 template <class Value, class Function>
 expected<entered_resource<Value>> portal::enter(Function function, const cancel_token& token) {
   auto [sender, receiver] = *make_stream<expected<void>>(1);
-  auto started = start<Value>(
-      [function = std::move(function), left = std::move(receiver)](const cancel_token& own,
-                                                                    const task_ready<Value>& ready) {
-        return function(own, ready, left);
-      },
-      token);
+  auto started =
+      start<Value>([function = std::move(function), left = std::move(receiver)](
+                       const cancel_token& own, const task_ready<Value>& ready) { return function(own, ready, left); },
+                   token);
   if (!started)
     return std::move(started).error();
   return entered_resource<Value>{std::move(started->start_value), std::move(started->task), std::move(sender)};

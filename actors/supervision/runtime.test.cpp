@@ -25,7 +25,8 @@ TEST(run, the_result_of_main_is_the_exit_code) {
 
 TEST(run, an_error_is_told_and_makes_the_exit_code_1) {
   testing::internal::CaptureStderr();
-  const int code = run([](runtime&) -> expected<int> { return make_error(status_code::data_loss, "the disk is full"); });
+  const int code =
+      run([](runtime&) -> expected<int> { return make_error(status_code::data_loss, "the disk is full"); });
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "DATA_LOSS: the disk is full\n");
   EXPECT_EQ(code, 1);
   testing::internal::CaptureStderr();
@@ -53,9 +54,9 @@ TEST(run, a_signal_cancels_a_main_that_is_a_coroutine) {
 
 TEST(run, a_main_that_ends_well_in_spite_of_a_signal_has_ended_well) {
   EXPECT_EQ(run([&](runtime& all) {
-    std::raise(SIGTERM);
-    EXPECT_FALSE(wait(event{}.wait(), all.token()));
-  }),
+              std::raise(SIGTERM);
+              EXPECT_FALSE(wait(event{}.wait(), all.token()));
+            }),
             0);
 }
 

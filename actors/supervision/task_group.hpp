@@ -6,7 +6,7 @@
 namespace troupe {
 
 struct task_group_options {
-  failure_policy on_failure = failure_policy::cancel_group;
+  task_failure_policy on_failure = task_failure_policy::cancel_group;
 };
 
 /// Tasks that belong together: nobody leaves the group before all of them have ended. The first that fails, or a

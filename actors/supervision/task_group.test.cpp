@@ -985,7 +985,7 @@ TYPED_TEST(task_group_rules, a_host_that_is_gone_cancels_its_tasks) {
 }
 
 TYPED_TEST(task_group_rules, isolated_failures_concern_nobody_else) {
-  task_group group{this->token(), {.on_failure = failure_policy::isolate}};
+  task_group group{this->token(), {.on_failure = task_failure_policy::isolate}};
   script other;
   const auto sibling = this->tasks.start_soon(group, other);
   const auto culprit = this->tasks.start_soon(group, returning(some_error()));
