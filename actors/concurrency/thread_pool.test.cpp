@@ -308,7 +308,8 @@ TEST(thread_pool, TT_9_all_threads_end_with_the_pool) {
     callers.clear();
     EXPECT_EQ(pool.stats().threads, 8u);
   }
-  EXPECT_EQ(threads(), before);
+  // What another test has abandoned may end meanwhile.
+  EXPECT_LE(threads(), before);
 }
 
 TEST(thread_pool, TT_9_one_of_its_threads_may_destroy_the_pool) {
