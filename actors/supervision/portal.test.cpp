@@ -290,6 +290,13 @@ std::ptrdiff_t threads_of_this_process() {
   return std::distance(std::filesystem::directory_iterator{"/proc/self/task"}, std::filesystem::directory_iterator{});
 }
 
+/// The system goes on listing a thread for a moment after it was joined.
+bool no_more_threads_than(std::ptrdiff_t before) {
+  for (int i = 0; i != 1000 && threads_of_this_process() > before; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  return threads_of_this_process() <= before;
+}
+
 TEST(portal, BP_7_overlapping_users_share_one_runtime) {
   runtime_provider provider;
   { const auto warm = provider.acquire(); }
@@ -306,7 +313,7 @@ TEST(portal, BP_7_overlapping_users_share_one_runtime) {
     const std::weak_ptr<runtime> last = second;
     second.reset();
     EXPECT_TRUE(last.expired());
-    EXPECT_EQ(threads_of_this_process(), before);
+    EXPECT_TRUE(no_more_threads_than(before));
   }
 }
 

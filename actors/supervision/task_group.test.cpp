@@ -144,16 +144,22 @@ caf::behavior play(caf::stateful_actor<playing_state>* self, script what, bool s
     else
       self->quit(to_caf(outcome.error()));
   };
-  await(self, what.until.wait(), self->state.scope.token(), [self, what, end](expected<void> waited) {
-    if (what.linger)
-      await(self, what.linger->wait(), {}, [=](const expected<void>&) { end(what.outcome(waited)); });
-    else
-      end(what.outcome(waited));
-  });
-  return {[self, says](start_atom) -> caf::result<start_answer> {
-    if (says)
-      return start_answer{.info = 7};
-    return self->make_response_promise<start_answer>();
+  const auto go_on = [self, what, end] {
+    await(self, what.until.wait(), self->state.scope.token(), [self, what, end](expected<void> waited) {
+      if (what.linger)
+        await(self, what.linger->wait(), {}, [=](const expected<void>&) { end(what.outcome(waited)); });
+      else
+        end(what.outcome(waited));
+    });
+  };
+  // One that says that it is ready does so before it can end.
+  if (!says)
+    go_on();
+  return {[self, says, go_on](start_atom) -> caf::result<start_answer> {
+    if (!says)
+      return self->make_response_promise<start_answer>();
+    go_on();
+    return start_answer{.info = 7};
   }};
 }
 
