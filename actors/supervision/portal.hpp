@@ -54,6 +54,7 @@ class portal {
  public:
   using executor_type = boost::asio::io_context::executor_type;
 
+  /// `executor` stays there until the portal is closed and left.
   portal(executor_type executor, const cancel_token& parent)
       : executor_(std::move(executor)), tasks_(parent, {.on_failure = task_failure_policy::isolate}) {}
 
@@ -115,11 +116,14 @@ class portal {
  private:
   using launcher = task_launcher<executor_type>;
 
+  /// The executor may be gone once the portal is closed, and is not asked then.
   expected<void> check() const {
+    if (closed_)
+      return detail::portal_is_closed();
     if (on_runtime_thread() || executor_.running_in_this_thread())
       return make_error(status_code::failed_precondition, "a thread of the runtime would wait for itself",
                         "await what is to be called, or start it in a task group");
-    return closed_ ? expected<void>{detail::portal_is_closed()} : expected<void>{};
+    return {};
   }
 
   /// A task that was refused because the group was left meanwhile is one of a closed portal; one that the caller's
