@@ -195,7 +195,7 @@ template <class Operation, class Executor>
 boost::asio::awaitable<expected<typename std::remove_reference_t<Operation>::result_type>, Executor> attempt_or_wait(
     Operation operation, cancel_token token) {
   if (may_complete_at_once()) {
-    if (token.cancelled())
+    if (is_refusable<std::remove_reference_t<Operation>>() && token.cancelled())
       co_return token.reason();
     if (auto done = operation.attempt())
       co_return *std::move(done);

@@ -27,7 +27,7 @@ class async_wait : public pending<typename std::remove_reference_t<Operation>::r
 
   /// Begins the operation. `resume()` may be called before this returns.
   void start() {
-    if (token_.cancelled())
+    if (is_refusable<std::remove_reference_t<Operation>>() && token_.cancelled())
       return complete_now(token_.reason());
     if (auto done = operation_.begin(*this))
       return complete_now(*std::move(done));
@@ -55,8 +55,8 @@ class async_wait : public pending<typename std::remove_reference_t<Operation>::r
   /// The result, for the owner, once. No longer to be cancelled.
   expected<result_type> take() {
     on_cancel_.reset();
-    queued_ = false;
-    return finish(operation_, *std::exchange(this->result, std::nullopt));
+    auto taken = *std::exchange(this->result, std::nullopt);
+    return std::exchange(queued_, false) ? finish(operation_, std::move(taken)) : std::move(taken);
   }
 
   /// For the owner, once the result was taken: a refused item, for one, is still in there.

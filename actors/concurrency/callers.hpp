@@ -103,6 +103,7 @@ template <class Operation>
 class observed {
  public:
   using result_type = typename Operation::result_type;
+  static constexpr bool refusable = is_refusable<Operation>();
 
   explicit observed(std::shared_ptr<performance<Operation>> of) : of_(std::move(of)) {}
 
@@ -213,6 +214,8 @@ class actor_caller {
     }
     return started<Operation>{run};
   }
+
+  caf::actor_system& system() noexcept { return system_; }
 
  private:
   struct two_threads_config : caf::actor_system_config {

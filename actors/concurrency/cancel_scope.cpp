@@ -124,8 +124,10 @@ class scope_state final : public timer, public std::enable_shared_from_this<scop
       return make_error(status_code::failed_precondition, "the scope was left before", "leave a scope once");
     // Where a scope around was cancelled too, that one catches, unless a shield keeps it from being seen here.
     const bool outer = !shield_ && parent_ && parent_->pending_;
-    if (outcome || !outcome.error().cancellation || !cancel_called_ || outer)
+    if (outcome || !cancel_called_ || outer)
       return outcome;
+    if (auto rest = without_cancellations(std::move(outcome).error()))
+      return *std::move(rest);
     caught_ = true;
     if (!fail_ || !timed_out_)
       return {};

@@ -3,6 +3,7 @@
 #include "actors/concurrency/clock.hpp"
 #include "actors/concurrency/error.hpp"
 
+#include <concepts>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -91,8 +92,9 @@ class cancel_scope {
   bool cancelled_caught() const noexcept;
 
   /// Ends the scope with what its work came to. A cancellation that this scope caused is swallowed: the answer is OK,
-  /// without a value where there would be one; or, in a scope that fails, DEADLINE_EXCEEDED. Everything else passes, a
-  /// cancellation from outside included. FAILED_PRECONDITION when the scope was left before.
+  /// without a value where there would be one; or, in a scope that fails, DEADLINE_EXCEEDED. Of an
+  /// aggregate the real errors stay. Everything else passes, a cancellation from outside included. FAILED_PRECONDITION
+  /// when the scope was left before.
   expected<void> leave(expected<void> outcome);
 
   template <class T>
@@ -117,5 +119,18 @@ cancel_scope fail_after(steady_clock::duration time, const cancel_token& parent)
 
 /// A moment on the clock of `token`, as far from now as `time`; `no_deadline` where that is beyond all reckoning.
 steady_clock::time_point after(steady_clock::duration time, const cancel_token& token) noexcept;
+
+namespace detail {
+
+/// Somebody's function may want to have a token, or not.
+template <class Function>
+decltype(auto) call_with_token(Function& function, const cancel_token& token) {
+  if constexpr (std::invocable<Function&, const cancel_token&>)
+    return function(token);
+  else
+    return function();
+}
+
+}  // namespace detail
 
 }  // namespace troupe

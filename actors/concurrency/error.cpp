@@ -1,5 +1,6 @@
 #include "actors/concurrency/error.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace troupe {
@@ -20,6 +21,32 @@ std::string error::message() const {
 
 std::string to_string(const error& e) {
   return std::string{to_string(e.code)} + ": " + e.message();
+}
+
+error aggregate(std::string_view what, std::vector<error> parts) {
+  constexpr std::size_t spelled_out = 3;
+  auto result = make_error(parts.empty() ? status_code::unknown : parts.front().code, std::string{what});
+  for (std::size_t i = 0; i != std::min(parts.size(), spelled_out); ++i)
+    result.cause += (i == 0 ? ": " : " | ") + to_string(parts[i]);
+  if (parts.size() > spelled_out)
+    result.cause += " | and " + std::to_string(parts.size() - spelled_out) + " more";
+  result.parts = std::move(parts);
+  return result;
+}
+
+std::optional<error> without_cancellations(error e) {
+  if (e.cancellation)
+    return std::nullopt;
+  if (e.parts.empty())
+    return e;
+  std::vector<error> kept;
+  for (auto& part : e.parts)
+    if (auto rest = without_cancellations(std::move(part)))
+      kept.push_back(*std::move(rest));
+  if (kept.empty())
+    return std::nullopt;
+  e.parts = std::move(kept);
+  return e;
 }
 
 std::string shortened(std::string_view text, std::size_t most) {

@@ -2,10 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace troupe {
 
@@ -40,7 +42,8 @@ struct error {
   status_code code = status_code::unknown;
   std::string cause;
   std::string remedy;
-  bool cancellation = false;  ///< a scope says so by its token: it stops at the scope that was cancelled
+  bool cancellation = false;      ///< a scope says so by its token: it stops at the scope that was cancelled
+  std::vector<error> parts = {};  ///< of an aggregate: what it is made of, which may be aggregates again
 
   /// Cause and remedy in one line, as a client or a log reader sees them.
   std::string message() const;
@@ -56,8 +59,14 @@ std::string to_string(const error& e);
 std::string shortened(std::string_view text, std::size_t most);
 
 inline error make_error(status_code code, std::string cause, std::string remedy = {}) {
-  return {code, std::move(cause), std::move(remedy), false};
+  return {code, std::move(cause), std::move(remedy)};
 }
+
+/// Several errors in one: the code of the first, and all of them as its parts. The cause spells out a few of them.
+error aggregate(std::string_view what, std::vector<error> parts);
+
+/// What is left of an error without the cancellations in it, at every depth; nothing where it was nothing else.
+std::optional<error> without_cancellations(error e);
 
 /// A value, or the error that stood in its way; the part of C++23's `std::expected` that the project needs, because
 /// clang 14 cannot compile the one in libstdc++ 12. Reading the side that is not there is undefined.

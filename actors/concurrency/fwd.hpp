@@ -11,6 +11,8 @@ class expected;
 class cancel_scope;
 class cancel_token;
 template <class T>
-class mailbox_stream;
+class send_half;
+template <class T>
+class receive_half;
 
 }  // namespace troupe

@@ -141,6 +141,16 @@ void complete(pending<T>& who, expected<T> result, wake_list& woken) {
 // which takes the wait back unless it was completed. It may have `attempt()`, which does what `begin` does where that
 // needn't wait, and nothing where it must; and more, which is asked for through these.
 
+/// Whether an operation is refused, before anything happens, under a token that is cancelled already. One that brings
+/// something to its end says `static constexpr bool refusable = false`.
+template <class Operation>
+constexpr bool is_refusable() {
+  if constexpr (requires { Operation::refusable; })
+    return Operation::refusable;
+  else
+    return true;
+}
+
 /// Tells an operation that wants to know, `watched()`, that its wait has begun and that a cancellation reaches it from
 /// here on. A result that comes before that counts as one that came before the cancellation.
 template <class Operation>

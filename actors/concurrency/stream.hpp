@@ -342,7 +342,8 @@ class send_operation {
   detail::handle_ptr<T> from_;
 };
 
-/// Receives one item. Should the owner of the wait be gone when the item comes, `undo` puts it back.
+/// Receives one item. Should the owner of the wait be gone when the item comes, `undo` puts it back. Once it is done it
+/// may be begun again, by whoever receives for a living.
 template <class T>
 class receive_operation {
  public:

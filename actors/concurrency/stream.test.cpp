@@ -415,6 +415,40 @@ TYPED_TEST(stream_rules, taking_items_out_lets_waiting_senders_move_up) {
   EXPECT_EQ(*this->run(receiver.receive_up_to(9)), (std::vector{1, 3, 5}));
 }
 
+TEST(stream, a_receive_that_is_done_may_be_begun_again) {
+  auto [sender, receiver] = stream_of(4);
+  auto receive = receiver.receive();
+  detail::sleeping<int> waiting;
+  for (int item : {1, 2}) {
+    EXPECT_FALSE(receive.begin(waiting));
+    EXPECT_EQ(receiver.statistics().waiting_receivers, 1u);
+    EXPECT_TRUE(sender.try_send(int{item}));
+    EXPECT_EQ(**std::exchange(waiting.result, std::nullopt), item);
+  }
+  EXPECT_TRUE(sender.try_send(3));
+  EXPECT_EQ(**receive.begin(waiting), 3);
+  EXPECT_FALSE(receive.begin(waiting));
+  EXPECT_TRUE(receive.abandon(waiting, make_error(status_code::cancelled, "enough")));
+  EXPECT_EQ(receiver.statistics().waiting_receivers, 0u);
+}
+
+TEST(stream, an_item_that_is_given_back_is_the_next_again_or_goes_to_who_waits) {
+  auto [sender, receiver] = stream_of(4);
+  auto receive = receiver.receive();
+  detail::sleeping<int> gone, waiting;
+  EXPECT_FALSE(receive.begin(gone));
+  EXPECT_TRUE(sender.try_send(1));
+  EXPECT_TRUE(sender.try_send(2));
+  receive.undo(**gone.result);
+  EXPECT_EQ(*receiver.try_receive(), 1);
+  EXPECT_EQ(*receiver.try_receive(), 2);
+  EXPECT_FALSE(receive.begin(gone));
+  EXPECT_FALSE(receive.begin(waiting));
+  EXPECT_TRUE(sender.try_send(3));
+  receive.undo(**gone.result);
+  EXPECT_EQ(**waiting.result, 3);
+}
+
 TEST(stream, a_batch_that_is_given_back_is_received_in_its_order) {
   auto [sender, receiver] = stream_of(4);
   for (int item : {1, 2, 3})

@@ -44,7 +44,7 @@ class sleeping final : public pending<T> {
 template <class Operation>
 expected<typename Operation::result_type> wait(Operation& operation, const cancel_token& token) {
   using result = typename Operation::result_type;
-  if (token.cancelled())
+  if (is_refusable<Operation>() && token.cancelled())
     return token.reason();
   detail::sleeping<result> sleeper;
   if (auto done = operation.begin(sleeper))

@@ -26,7 +26,10 @@ expected<inference_response> run_contained(instance& worker, const inference_req
 
 instance_runner::instance_runner(std::unique_ptr<instance> worker, std::shared_ptr<served_model> model,
                                  std::shared_ptr<executor_pool> pool)
-    : worker_(std::move(worker)), model_(std::move(model)), pool_(std::move(pool)) {}
+    : worker_(std::move(worker)),
+      model_(std::move(model)),
+      pool_(std::move(pool)),
+      receive_(model_->calls().receive()) {}
 
 void instance_runner::stop(error reason, std::function<void()> on_stopped) {
   std::shared_ptr<inference_call> running;
@@ -37,41 +40,56 @@ void instance_runner::stop(error reason, std::function<void()> on_stopped) {
     running = current_;
   }
   if (running)
-    running->scope().cancel(std::move(reason));
-  // Whoever takes the runner out of the queue ends it: here when it sleeps, in run() otherwise.
-  if (model_->calls().unpark(*this))
+    running->scope().cancel(reason);
+  // Whoever takes the runner out of the queue ends it: here when it waits, in wake() or run() otherwise.
+  if (receive_.abandon(*this, std::move(reason)))
     finish();
 }
 
-void instance_runner::wake() {
-  // Once parked again the runner belongs to the next waker, and may be gone before this one is done with it.
+/// The queue has handed a call over.
+void instance_runner::wake() noexcept {
+  // Once it waits again the runner belongs to the next waker, and may be gone before this one is done with it.
   const auto self = shared_from_this();
   const auto pool = pool_;
-  bool more = true;
-  if (pool->try_lease()) {
-    more = run_immediate();
-    pool->release();
+  auto call = **std::exchange(result, std::nullopt);
+  if (!pool->try_lease()) {
+    receive_.undo(std::move(call));
+    enqueue();
+    return;
   }
+  bool more = false;
+  if (accept(call)) {
+    more = run_immediate(std::move(call));
+  } else {
+    receive_.undo(std::move(call));
+    finish();
+  }
+  pool->release();
   if (more)
     enqueue();
 }
 
-/// Runs some calls here and now for as long as they are immediate; true when there may be more for a thread of the
-/// pool.
-bool instance_runner::run_immediate() {
-  for (int done = 0; done != most_for_others; ++done) {
-    auto call = take();
-    if (!call)
-      return false;
+/// Makes a call the one that stop() cancels; false once the runner was stopped.
+bool instance_runner::accept(const std::shared_ptr<inference_call>& call) {
+  const std::lock_guard lock{mutex_};
+  if (!stopping_)
+    current_ = call;
+  return !stopping_;
+}
+
+/// Runs a call and some more here and now for as long as they are immediate; true when there may be more for a thread
+/// of the pool.
+bool instance_runner::run_immediate(std::shared_ptr<inference_call> call) {
+  for (int left = most_for_others; call; call = take()) {
     if (!worker_->immediate(call->input)) {
       held_ = std::move(call);
       return true;
     }
     execute(*call);
-    if (pool_->contended())
+    if (--left == 0 || pool_->contended())
       return true;
   }
-  return true;
+  return false;
 }
 
 /// Goes to the end of the pool's queue. Without a pool that still takes work there is only one answer left to give.
@@ -97,21 +115,19 @@ std::shared_ptr<inference_call> instance_runner::next() {
   return held_ ? std::move(held_) : take();
 }
 
-/// The next call of the queue; null when there is none and the runner is parked, or it has stopped. Whoever gets null
-/// owns the runner no more.
+/// The next call of the queue; null when there is none and the runner waits, or it has stopped. Whoever gets null owns
+/// the runner no more.
 std::shared_ptr<inference_call> instance_runner::take() {
-  auto& calls = model_->calls();
   {
     // Under the lock that stop() takes, so that nothing is taken after a stop.
     const std::lock_guard lock{mutex_};
     current_.reset();
     if (!stopping_) {
-      if (auto call = calls.receive_or_park(*this))
-        current_ = *std::move(call);
+      if (auto call = receive_.begin(*this))
+        current_ = **std::move(call);
       return current_;
     }
   }
-  calls.pass_on();
   finish();
   return nullptr;
 }

@@ -31,7 +31,7 @@ struct runner_test : testing::Test {
   }
 
   void await_parked(std::size_t runners = 1) {
-    await([&] { return model->calls().stats().waiting == runners; });
+    await([&] { return model->calls().statistics().waiting_receivers == runners; });
   }
 
   std::shared_ptr<recorded_call> submit() {
@@ -59,7 +59,7 @@ TEST_F(runner_test, answers_what_was_queued_before_and_comes_after_it_started) {
   const auto before = submit();
   const auto runner = start(nothing);
   EXPECT_TRUE(before->wait());
-  await([&] { return model->calls().stats().waiting == 1; });
+  await([&] { return model->calls().statistics().waiting_receivers == 1; });
   EXPECT_TRUE(submit()->wait());
   stop(*runner);
   EXPECT_EQ(model->counts().executed, 2u);
@@ -67,7 +67,7 @@ TEST_F(runner_test, answers_what_was_queued_before_and_comes_after_it_started) {
 
 TEST_F(runner_test, an_idle_runner_holds_no_slot) {
   const auto runner = start(nothing);
-  await([&] { return pool->stats().busy == 0 && model->calls().stats().waiting == 1; });
+  await([&] { return pool->stats().busy == 0 && model->calls().statistics().waiting_receivers == 1; });
   stop(*runner);
 }
 
@@ -133,7 +133,7 @@ TEST_F(runner_test, an_instance_that_was_woken_and_is_stopped_wakes_the_next_one
   for (int i = 0; i != 2; ++i)
     ASSERT_TRUE(pool->try_lease());
   const auto call = submit();
-  ASSERT_EQ(pool->stats().queued, 1u) << "the first one is woken, and waits for a slot";
+  ASSERT_EQ(pool->stats().queued, 2u) << "each was handed the call, put it back, and waits for a slot";
   std::binary_semaphore stopped{0};
   first->stop(make_error(status_code::unavailable, "stopping"), [&] { stopped.release(); });
   for (int i = 0; i != 2; ++i)
@@ -141,6 +141,25 @@ TEST_F(runner_test, an_instance_that_was_woken_and_is_stopped_wakes_the_next_one
   EXPECT_TRUE(call->wait());
   stopped.acquire();
   stop(*second);
+}
+
+TEST_F(runner_test, a_call_that_waits_for_a_slot_is_in_the_queue) {
+  const auto runner = start(nothing);
+  await_parked();
+  await([&] { return pool->stats().busy == 0; });
+  for (int i = 0; i != 2; ++i)
+    ASSERT_TRUE(pool->try_lease());
+  const auto withdrawn = submit(), cancelled = submit(), left = submit();
+  EXPECT_TRUE(model->withdraw(*withdrawn));
+  cancelled->scope().cancel(make_error(status_code::cancelled, "gone"));
+  model->withdraw_cancelled();
+  EXPECT_EQ(cancelled->wait().error().cause, "gone");
+  model->set_unavailable(make_error(status_code::internal, "broken"));
+  EXPECT_EQ(left->wait().error().code, status_code::unavailable);
+  for (int i = 0; i != 2; ++i)
+    pool->release();
+  stop(*runner);
+  EXPECT_EQ(model->counts().executed, 0u);
 }
 
 TEST_F(runner_test, a_full_queue_refuses_and_an_unavailable_model_answers_what_it_has) {
@@ -321,8 +340,8 @@ TEST_P(runner_stress, every_admitted_call_is_answered_once) {
   restarter.join();
   for (const auto& runner : runners)
     stop(*runner);
-  EXPECT_EQ(model->calls().stats().buffered, 0u);
-  EXPECT_EQ(model->calls().stats().waiting, 0u);
+  EXPECT_EQ(model->calls().statistics().buffered, 0u);
+  EXPECT_EQ(model->calls().statistics().waiting_receivers, 0u);
   EXPECT_EQ(model->counts().admitted, model->counts().executed + model->counts().withdrawn);
 }
 
@@ -366,7 +385,7 @@ TEST_P(runner_stress, no_call_is_lost_when_everything_ends_at_once) {
         await([&] { return call->answered(); });
         EXPECT_EQ(call->answers, 1);
       }
-    EXPECT_EQ(model->calls().stats().waiting, 0u);
+    EXPECT_EQ(model->calls().statistics().waiting_receivers, 0u);
   }
 }
 

@@ -5,6 +5,14 @@
 
 namespace troupe {
 
+namespace {
+
+served_model::queue make_queue(const model_folder& folder) {
+  return *make_stream<std::shared_ptr<inference_call>>(static_cast<std::int64_t>(folder.limits.queue));
+}
+
+}  // namespace
+
 std::string_view to_string(model_state state) noexcept {
   switch (state) {
     case model_state::loading:
@@ -18,7 +26,7 @@ std::string_view to_string(model_state state) noexcept {
 }
 
 served_model::served_model(model_folder folder, std::function<void()> on_change)
-    : folder_(std::move(folder)), on_change_(std::move(on_change)), calls_(folder_.limits.queue) {}
+    : folder_(std::move(folder)), on_change_(std::move(on_change)), calls_(make_queue(folder_)) {}
 
 served_model::status served_model::current() const {
   const std::lock_guard lock{mutex_};
@@ -33,34 +41,30 @@ expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
         "model '" + name() + "' is " + std::string{to_string(state)} + (reason.empty() ? "" : ": " + reason),
         "ask ModelReady until it is ready");
   }
-  switch (calls_.try_send(std::shared_ptr{call})) {
-    case send_result::sent:
-      counts_.admitted.fetch_add(1, std::memory_order_relaxed);
-      log_event(spdlog::level::trace, "admitted", {{"model", name()}});
-      // The model may have become unavailable, and its queue been emptied, between the question and the sending.
-      if (!ready() && withdraw(*call))
-        return make_error(status_code::unavailable, "model '" + name() + "' is being stopped");
-      return {};
-    case send_result::full:
-      counts_.refused.fetch_add(1, std::memory_order_relaxed);
-      return make_error(
-          status_code::resource_exhausted,
-          "the queue of model '" + name() + "' is full with " + std::to_string(folder_.limits.queue) + " requests",
-          "try again later, or raise limits.queue in model.toml");
-    case send_result::closed:
-      break;
+  if (const auto sent = calls_.sender.try_send(std::shared_ptr{call}); !sent) {
+    counts_.refused.fetch_add(1, std::memory_order_relaxed);
+    return make_error(
+        status_code::resource_exhausted,
+        "the queue of model '" + name() + "' is full with " + std::to_string(folder_.limits.queue) + " requests",
+        "try again later, or raise limits.queue in model.toml");
   }
-  return make_error(status_code::unavailable, "model '" + name() + "' is being stopped");
+  counts_.admitted.fetch_add(1, std::memory_order_relaxed);
+  log_event(spdlog::level::trace, "admitted", {{"model", name()}});
+  // The model may have become unavailable, and its queue been emptied, between the question and the sending; or while
+  // an instance had the call in hand, which then put it back.
+  if (!ready() && withdraw(*call))
+    return make_error(status_code::unavailable, "model '" + name() + "' is being stopped");
+  return {};
 }
 
 bool served_model::withdraw(const inference_call& call) {
-  const auto taken = calls_.take_if([&](const auto& queued) { return queued.get() == &call; });
+  const auto taken = calls_.receiver.take_if([&](const auto& queued) { return queued.get() == &call; });
   counts_.withdrawn.fetch_add(taken.size(), std::memory_order_relaxed);
   return !taken.empty();
 }
 
 void served_model::withdraw_cancelled() {
-  const auto taken = calls_.take_if([](const auto& queued) { return queued->token().cancelled(); });
+  const auto taken = calls_.receiver.take_if([](const auto& queued) { return queued->token().cancelled(); });
   counts_.withdrawn.fetch_add(taken.size(), std::memory_order_relaxed);
   for (const auto& call : taken)
     call->respond(call->token().reason());
@@ -80,7 +84,7 @@ void served_model::set_loading() {
 
 void served_model::set_unavailable(const error& reason) {
   change(model_state::unavailable, reason.message());
-  for (const auto& call : calls_.take_if([](const auto&) { return true; }))
+  for (const auto& call : calls_.receiver.take_if([](const auto&) { return true; }))
     call->respond(make_error(status_code::unavailable, "model '" + name() + "' is UNAVAILABLE: " + reason.message()));
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "actors/concurrency/error.hpp"
-#include "actors/concurrency/mailbox_stream.hpp"
+#include "actors/concurrency/stream.hpp"
 #include "actors/serving/model_folder.hpp"
 
 #include <atomic>
@@ -25,7 +25,7 @@ std::string_view to_string(model_state state) noexcept;
 /// model actor changes the state; its instances take from the queue. Thread-safe.
 class served_model {
  public:
-  using queue = mailbox_stream<std::shared_ptr<inference_call>>;
+  using queue = stream<std::shared_ptr<inference_call>>;
 
   struct status {
     model_state state;
@@ -62,8 +62,8 @@ class served_model {
   /// Takes every cancelled call out of the queue and answers it with the reason.
   void withdraw_cancelled();
 
-  /// For the model's instances.
-  queue& calls() noexcept { return calls_; }
+  /// For the model's instances: where they take from. Open, on both sides, for as long as the model is there.
+  receive_half<std::shared_ptr<inference_call>>& calls() noexcept { return calls_.receiver; }
   counters& counts() noexcept { return counts_; }
 
   /// For the model's actor: what it takes and gives is known and instances run.

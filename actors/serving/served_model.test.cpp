@@ -62,7 +62,7 @@ TEST(served_model, answers_cancelled_calls_with_their_own_reason_and_leaves_the_
   model.withdraw_cancelled();
   EXPECT_EQ(goes->wait().error().cause, "gone");
   EXPECT_FALSE(stays->answered());
-  EXPECT_EQ(model.calls().stats().buffered, 1u);
+  EXPECT_EQ(model.calls().statistics().buffered, 1u);
   EXPECT_EQ(model.counts().withdrawn, 1u);
 }
 
@@ -116,7 +116,7 @@ TEST(served_model, stress_every_call_is_answered_once) {
   for (const auto& of_one : calls)
     for (const auto& call : of_one)
       ASSERT_EQ(call->answers, 1);
-  EXPECT_EQ(model.calls().stats().buffered, 0u);
+  EXPECT_EQ(model.calls().statistics().buffered, 0u);
 }
 
 // A call that comes while the model goes must not be left in the queue of a model that nobody works for any more. The
@@ -141,7 +141,7 @@ TEST(served_model, stress_no_call_is_left_behind_when_the_model_goes) {
         std::this_thread::yield();
       model.set_unavailable(make_error(status_code::internal, "broken"));
     }
-    ASSERT_EQ(model.calls().stats().buffered, 0u);
+    ASSERT_EQ(model.calls().statistics().buffered, 0u);
     for (const auto& call : calls)
       ASSERT_EQ(call->answers, 1);
   }

@@ -8,7 +8,7 @@
 
 namespace troupe {
 
-/// The project's errors as CAF carries them between actors of one process, and back.
+/// The project's errors as CAF carries them between actors of one process, and back. A normal exit comes back as OK.
 caf::error to_caf(const error& e);
 error from_caf(const caf::error& e);
 

@@ -9,8 +9,8 @@
 
 namespace troupe {
 
-/// When something is due for whom, at most one time each. Kept by the supervisor because a message that CAF delays
-/// can't be taken back: one such message wakes it for the earliest of these.
+/// When something is due for whom, at most one time each: a supervisor of many children waits for the earliest of these
+/// only.
 class due_times {
  public:
   using time_point = std::chrono::steady_clock::time_point;

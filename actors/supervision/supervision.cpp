@@ -1,9 +1,10 @@
 #include "actors/supervision/supervision.hpp"
 
+#include "actors/concurrency/await.hpp"
+#include "actors/concurrency/sleep.hpp"
 #include "actors/supervision/caf_error.hpp"
 
 #include <caf/actor_cast.hpp>
-#include <caf/actor_clock.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/send.hpp>
@@ -47,9 +48,7 @@ void supervision::on_stop(const caf::actor_addr& source, caf::error reason) {
 void supervision::on_note(const supervision_note& note) {
   using enum supervision_note::kind;
   auto* c = note.what == settle || note.what == retry ? children_.find(note.number) : nullptr;
-  if (note.what == alarm)
-    wake();
-  else if (note.what == cancel)
+  if (note.what == cancel)
     on_cancelled(note.number);
   else if (note.what == retry_all)
     push({job::kind::retry_all, note.number, 0, nullptr, std::nullopt, nullptr});
@@ -63,12 +62,7 @@ void supervision::on_note(const supervision_note& note) {
 void supervision::advance() {
   while (!busy_ && step()) {
   }
-  const auto next = due_.next();
-  if (!next || (next_wake_ && *next_wake_ <= *next))
-    return;
-  next_wake_ = next;
-  self_->delayed_send(self_, std::max(*next - now(), time_point::duration{0}),
-                      supervision_note{supervision_note::kind::alarm});
+  set_alarm();
 }
 
 /// Takes one step, or begins the next job. False when there is nothing to do.
@@ -243,6 +237,7 @@ void supervision::dynamic_stop_late() {
 
 void supervision::end() {
   busy_ = true;  // takes no step more
+  due_ = {};
   if (auto starter = std::exchange(starter_, std::nullopt))
     starter->deliver(exit_reason_ ? exit_reason_
                                   : to_caf(make_error(status_code::unavailable, "supervisor '" + flags_.name +
@@ -250,11 +245,32 @@ void supervision::end() {
   self_->quit(exit_reason_);
 }
 
+/// Waits for the next time that is due, and for none when there is none. An alarm for an earlier time is left as it is:
+/// times mostly move on, and it then looks again.
+void supervision::set_alarm() {
+  const auto next = due_.next();
+  if (alarm_ && next && alarm_time_ <= *next)
+    return;
+  if (alarm_)
+    alarm_->cancel();
+  alarm_.reset();
+  ++last_alarm_;
+  if (!next)
+    return;
+  alarm_time_ = *next;
+  alarm_.emplace(scope_options{.clock = &clock()});
+  const auto token = alarm_->token();
+  await(self_, sleep_until(*next, token), token, [this, number = last_alarm_](const expected<void>&) {
+    if (number != last_alarm_)
+      return;  // taken back, though it may have gone off before
+    alarm_.reset();
+    wake();
+    advance();
+  });
+}
+
 /// Deals with whatever is due.
 void supervision::wake() {
-  // A note for a time that was the next one before an earlier one came up leaves the later note to come.
-  if (next_wake_ && *next_wake_ <= now())
-    next_wake_.reset();
   while (const auto who = due_.pop(now())) {
     if (*who == nobody) {
       if (stopping_)
@@ -265,10 +281,6 @@ void supervision::wake() {
       on_child_late(*c);
     }
   }
-}
-
-supervision::time_point supervision::now() const {
-  return self_->system().clock().now();
 }
 
 void supervision::note(supervision_note note) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/concurrency/cancel_scope.hpp"
 #include "actors/supervision/child_table.hpp"
 #include "actors/supervision/due_times.hpp"
 #include "actors/supervision/restart_intensity.hpp"
@@ -16,7 +17,6 @@ namespace troupe {
 /// What the supervisor tells itself, so that it comes after what is in its mailbox already.
 struct supervision_note {
   enum class kind : std::uint8_t {
-    alarm,      ///< a time has come
     settle,     ///< the child ended while it started, and all that it said before is known now
     retry,      ///< a restart that failed is tried again
     retry_all,  ///< the same of a group
@@ -97,6 +97,7 @@ class supervision {
   bool stop_dynamic_children();
   void dynamic_stop_late();
   void end();
+  void set_alarm();
   void wake();
 
   // supervision_child.cpp: the life of one child
@@ -153,7 +154,7 @@ class supervision {
   void take(const admin::terminate_child_request& call);
   void take(const admin::delete_child_request& call);
   void take(const admin::configure_request& call);
-  void start_for_call(child& c, const cancel_token& token);
+  void start_for_call(child& c);
   void start_one_done(child& c, start_end end, const caf::error& reason);
   void stop_one_done(child& c);
   expected<void> check_new_setup(const supervisor_flags& flags, const std::vector<child_spec>* children) const;
@@ -163,7 +164,8 @@ class supervision {
   bool restarts_groups() const {
     return flags_.strategy == restart_strategy::one_for_all || flags_.strategy == restart_strategy::rest_for_one;
   }
-  time_point now() const;
+  troupe::clock& clock() const { return flags_.clock ? *flags_.clock : real_clock(); }
+  time_point now() const { return clock().now(); }
   void note(supervision_note note);
   void set_due(std::uint64_t who, std::chrono::milliseconds wait);
 
@@ -176,7 +178,9 @@ class supervision {
   std::minstd_rand random_;
 
   due_times due_;
-  std::optional<time_point> next_wake_;
+  std::optional<cancel_scope> alarm_;  // of the wait for the next of them
+  time_point alarm_time_;
+  std::uint64_t last_alarm_ = 0;
 
   std::map<std::uint64_t, job> jobs_;  // by number, which is the order of their arrival
   std::uint64_t last_job_ = 0;

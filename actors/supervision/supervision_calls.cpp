@@ -186,7 +186,7 @@ void supervision::take(const admin::start_child_request& call) {
     return;
   }
   if (is_dynamic()) {
-    start_for_call(children_.add(template_, call.arguments), call.token);
+    start_for_call(children_.add(template_, call.arguments));
     return;
   }
   const auto& spec = *call.spec;
@@ -199,7 +199,7 @@ void supervision::take(const admin::start_child_request& call) {
                            "there is a child '" + spec.id + (runs ? "', and it is running" : "', not running"),
                            runs ? c->instance : caf::actor{}));
   } else {
-    start_for_call(children_.add(std::make_shared<const child_spec>(spec), {}), call.token);
+    start_for_call(children_.add(std::make_shared<const child_spec>(spec), {}));
   }
 }
 
@@ -211,18 +211,13 @@ void supervision::take(const admin::restart_child_request& call) {
   } else if (c->phase != child_phase::stopped) {
     answer_current(not_stopped(*c));
   } else {
-    start_for_call(*c, call.token);
+    start_for_call(*c);
   }
 }
 
-void supervision::start_for_call(child& c, const cancel_token& token) {
-  const auto serial = c.serial;
+void supervision::start_for_call(child& c) {
   doing_ = activity::start_one;
   begin_start(c);
-  if (doing_ == activity::start_one && token.deadline() != no_deadline) {
-    const auto own = c.spec->start_within ? now() + *c.spec->start_within : no_deadline;
-    due_.set(serial, std::min(own, token.deadline()));
-  }
 }
 
 void supervision::start_one_done(child& c, start_end end, const caf::error& reason) {
@@ -292,6 +287,7 @@ void supervision::take(const admin::configure_request& call) {
   flags.name = flags_.name;
   if (!flags.on_report)
     flags.on_report = flags_.on_report;
+  flags.clock = flags_.clock;
   const auto* children = call.children ? &*call.children : nullptr;
   if (const auto valid = check_new_setup(flags, children); !valid) {
     answer_current(admin_error{valid.error(), admin_errc::invalid, {}});

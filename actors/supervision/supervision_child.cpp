@@ -42,7 +42,7 @@ void supervision::begin_start(child& c) {
 
 /// Calls the start function. The answer is an actor that is nobody else's, or none.
 start_outcome supervision::spawn(child& c) {
-  c.scope.emplace();
+  c.scope.emplace(scope_options{.clock = &clock()});
   try {
     auto made = c.spec->start({self_->system(), c.scope->token(), c.arguments});
     if (made.ignored() || made.failure())

@@ -1,5 +1,7 @@
 #include "actors/supervision/supervisor.hpp"
 
+#include "actors/concurrency/virtual_clock.hpp"
+
 #include <gtest/gtest.h>
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -61,6 +63,7 @@ struct supervisor_test : testing::Test {
   /// Starts a supervisor and answers what it said to that.
   caf::error start(supervisor_flags flags, std::vector<child_spec> children) {
     flags.name = "test";
+    flags.clock = &clock;
     top = spawn_supervisor(system, std::move(flags), std::move(children));
     caf::error result;
     auto asker = system.spawn([&](caf::event_based_actor* self) {
@@ -117,6 +120,7 @@ struct supervisor_test : testing::Test {
     scheduler().run();
   }
 
+  virtual_clock clock;
   test_config config;
   caf::actor_system system{config};
   std::vector<std::string> events;
@@ -206,7 +210,7 @@ TEST_F(supervisor_test, restarts_further_apart_than_the_period_never_add_up) {
   EXPECT_FALSE(start({"", restart_strategy::one_for_one, 1, 5s}, {child("a")}));
   for (int i = 0; i != 5; ++i) {
     tell("a", crash_atom::value);
-    scheduler().advance_time(6s);
+    clock.advance(6s);
   }
   EXPECT_FALSE(ended);
 }
@@ -230,7 +234,7 @@ TEST_F(supervisor_test, a_child_that_will_not_stop_is_killed_after_its_shutdown_
   stop();
   EXPECT_EQ(take_events(), (list{"stop b"}));
   EXPECT_FALSE(ended);
-  scheduler().advance_time(3s);
+  clock.advance(3s);
   scheduler().run();
   EXPECT_EQ(take_events(), (list{"stop a"}));
   EXPECT_TRUE(ended);
@@ -260,7 +264,7 @@ TEST_F(supervisor_test, children_that_fail_together_cost_one_restart) {
   tell("a", crash_atom::value);
   EXPECT_EQ(take_events(), (list{"stop c"}));
   stubborn.clear();
-  scheduler().advance_time(2s);
+  clock.advance(2s);
   scheduler().run();
   EXPECT_EQ(take_events(), (list{"start a", "start b", "start c"}));
   EXPECT_FALSE(ended);
@@ -274,7 +278,7 @@ TEST_F(supervisor_test, a_child_before_those_that_are_being_restarted_brings_the
   tell("b", crash_atom::value);
   tell("a", crash_atom::value);
   stubborn.clear();
-  scheduler().advance_time(2s);
+  clock.advance(2s);
   scheduler().run();
   EXPECT_EQ(take_events(), (list{"stop c", "start a", "start b", "start c"}));
   EXPECT_FALSE(ended);
@@ -338,7 +342,7 @@ TEST_F(supervisor_test, waits_for_the_child_that_it_stops_whatever_else_happens)
   EXPECT_EQ(take_events(), (list{"stop b"}));
   tell("slow", finish_atom::value);
   EXPECT_FALSE(ended) << "b still runs";
-  scheduler().advance_time(2s);
+  clock.advance(2s);
   scheduler().run();
   EXPECT_TRUE(ended);
 }
@@ -350,7 +354,7 @@ TEST_F(supervisor_test, can_be_stopped_while_it_restarts) {
   take_events();
   tell("b", crash_atom::value);
   stop();
-  scheduler().advance_time(2s);
+  clock.advance(2s);
   scheduler().run();
   EXPECT_EQ(take_events(), (list{"stop c", "stop a"}));
   EXPECT_TRUE(ended);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/concurrency/clock.hpp"
 #include "actors/supervision/restart_backoff.hpp"
 #include "actors/supervision/supervisor_report.hpp"
 
@@ -37,6 +38,9 @@ struct supervisor_flags {
   /// reported and given up, so that its supervisor isn't stuck as well.
   std::chrono::milliseconds kill_grace = std::chrono::seconds{5};
   report_sink on_report = {};
+
+  /// Whose time all of the above is; null: `real_clock()`. Outlives the supervisor, and can't be changed later.
+  troupe::clock* clock = nullptr;
 };
 
 /// INVALID_ARGUMENT with the flag and its value when the flags make no sense.

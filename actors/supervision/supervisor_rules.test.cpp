@@ -701,6 +701,64 @@ TEST_F(retrying, SV_42_the_end_of_the_wait_means_nothing_to_a_stop) {
   EXPECT_TRUE(ended);
 }
 
+TEST_F(supervisor_rules, SV_42_the_alarm_goes_with_what_it_is_for) {
+  auto flags = with(one_for_one, 5);
+  flags.backoff = {2s, 2s, 1, 0};
+  EXPECT_FALSE(start(flags, {child("a"), child("b")}));
+  EXPECT_EQ(clock.armed(), 0u);
+  crash("a");
+  EXPECT_EQ(clock.armed(), 1u);
+  pass(1s);
+  crash("b");
+  EXPECT_EQ(clock.armed(), 1u) << "one for all";
+  pass(1s);
+  EXPECT_EQ(status("a"), child_status::running);
+  EXPECT_EQ(clock.armed(), 1u);
+  EXPECT_TRUE(ask_now(admin::terminate_child("b")));
+  EXPECT_EQ(clock.armed(), 0u) << "taken back";
+}
+
+TEST_F(supervisor_rules, SV_42_an_alarm_that_is_too_late_to_be_taken_back_does_nothing) {
+  auto flags = with(one_for_one, 5);
+  flags.backoff = {2s, 2s, 1, 0};
+  EXPECT_FALSE(start(flags, {child("a")}));
+  crash("a");
+  mute = {"slow"};
+  auto slow = child("slow");
+  slow.start_within = 2s;
+  system.spawn([&](caf::event_based_actor* self) { ask(*self, top, admin::terminate_child("a"), [](const auto&) {}); });
+  system.spawn([&](caf::event_based_actor* self) { ask(*self, top, admin::start_child(slow), [](const auto&) {}); });
+  take_events();
+  while (scheduler().jobs.size() > 1)
+    scheduler().run_once();
+  clock.advance(2s);
+  EXPECT_EQ(clock.armed(), 0u) << "it has gone off, after the calls";
+  run();
+  EXPECT_EQ(take_events(), (list{"ask slow"}));
+  EXPECT_EQ(clock.armed(), 1u) << "that for the start which has begun meanwhile";
+  pass(2s);
+  EXPECT_EQ(take_events(), (list{"stop slow"}));
+}
+
+// It would live, and its mailbox with it, for as long as the longest wait that it has ever begun.
+TEST_F(supervisor_rules, SV_42_its_alarm_does_not_keep_a_supervisor_that_has_ended) {
+  auto flags = with(one_for_one, 5);
+  flags.backoff = {1h, 1h, 1, 0};
+  for (const auto why : {exit_reason::user_shutdown, exit_reason::kill}) {
+    ended = false;
+    EXPECT_FALSE(start(flags, {child("a")}));
+    crash("a");
+    EXPECT_EQ(clock.armed(), 1u);
+    stop(why);
+    EXPECT_TRUE(ended);
+    EXPECT_EQ(clock.armed(), 0u);
+    const auto weak = caf::actor_cast<caf::weak_actor_ptr>(top);
+    supervisors.clear();
+    top = nullptr;
+    EXPECT_FALSE(weak.lock());
+  }
+}
+
 TEST_F(supervisor_rules, SV_42_without_back_off_calls_come_between_the_tries) {
   EXPECT_FALSE(start(with(one_for_one, 1000), {child("a"), child("b")}));
   throws.insert("b");
@@ -973,6 +1031,20 @@ TEST_F(supervisor_rules, SV_53_a_start_is_given_up_by_its_token) {
   EXPECT_EQ(refused(admin::start_child(child("c"), scope.token())), cancelled) << "was cancelled before";
 }
 
+TEST_F(supervisor_rules, SV_53_a_start_is_given_up_when_the_time_of_its_token_is_over) {
+  EXPECT_FALSE(start({}, {}));
+  mute = {"a"};
+  const cancel_scope scope{scope_options{.deadline = clock.now() + 2s, .clock = &clock}};
+  const auto answer = ask_later(admin::start_child(child("a"), scope.token()));
+  pass(1999ms);
+  EXPECT_FALSE(*answer);
+  pass(1ms);
+  ASSERT_TRUE(*answer);
+  EXPECT_EQ((**answer).error().what, cancelled);
+  EXPECT_EQ((**answer).error().code, status_code::deadline_exceeded);
+  EXPECT_EQ(alive(), 0u);
+}
+
 TEST_F(supervisor_rules, SV_53_a_token_that_is_cancelled_too_late_changes_nothing) {
   EXPECT_FALSE(start({}, {}));
   cancel_scope scope;
@@ -1028,7 +1100,8 @@ TEST_F(supervisor_rules, SV_54_what_waits_is_answered_when_the_supervisor_stops_
 }
 
 TEST_F(supervisor_rules, SV_54_calls_while_it_stops_or_has_not_begun_are_refused) {
-  top = spawn_supervisor(system, {"early"}, {child("a", permanent, shutdown_time::infinite())});
+  top =
+      spawn_supervisor(system, {.name = "early", .clock = &clock}, {child("a", permanent, shutdown_time::infinite())});
   EXPECT_EQ(refused(admin::count_children()), not_started);
   stubborn = {"a"};
   EXPECT_FALSE(start_top());
@@ -1042,7 +1115,7 @@ TEST_F(supervisor_rules, SV_54_calls_while_it_stops_or_has_not_begun_are_refused
 
 TEST_F(supervisor_rules, SV_54_killed_while_it_starts) {
   mute = {"b"};
-  top = spawn_supervisor(system, {"test"}, {child("a"), child("b")});
+  top = spawn_supervisor(system, {.name = "test", .clock = &clock}, {child("a"), child("b")});
   caf::error failure;
   system.spawn([&](caf::event_based_actor* self) {
     self->request(top, caf::infinite, start_atom::value).then([] {}, [&](const caf::error& e) { failure = e; });
@@ -1404,7 +1477,9 @@ TEST_F(supervisor_rules, SV_30_SV_40_SV_70_make_a_task_group) {
   const auto on_failure = [&](const supervisor_report& r) { failures.push_back(r.child + ": " + r.reason.cause); };
   const auto begin = [&] {
     ended = false;
-    top = spawn_supervisor(system, task_group_flags("group", on_failure),
+    auto flags = task_group_flags("group", on_failure);
+    flags.clock = &clock;
+    top = spawn_supervisor(system, std::move(flags),
                            {significant("a", transient), significant("b", transient), significant("c", transient)});
     EXPECT_FALSE(start_top());
     take_events();

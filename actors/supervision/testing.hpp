@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/concurrency/virtual_clock.hpp"
 #include "actors/supervision/supervisor.hpp"
 #include "actors/supervision/supervisor_admin.hpp"
 
@@ -55,6 +56,7 @@ struct world : testing::Test {
     spec.type = child_type::supervisor;
     flags.name = id;
     flags.on_report = sink();
+    flags.clock = &clock;
     spec.start = [this, id, flags, children](caf::actor_system& sys) {
       return running[id] = spawn_supervisor(sys, flags, children);
     };
@@ -148,6 +150,7 @@ struct world : testing::Test {
   caf::error start(supervisor_flags flags, std::vector<child_spec> children) {
     flags.name = "test";
     flags.on_report = sink();
+    flags.clock = &clock;
     top = spawn_supervisor(system, std::move(flags), std::move(children));
     return start_top();
   }
@@ -225,7 +228,7 @@ struct world : testing::Test {
   }
 
   void pass(std::chrono::milliseconds time) {
-    scheduler().advance_time(time);
+    clock.advance(time);
     run();
   }
 
@@ -266,6 +269,7 @@ struct world : testing::Test {
     run();
   }
 
+  virtual_clock clock;
   test_config config;
   caf::actor_system system{config};
   std::vector<std::string> events;

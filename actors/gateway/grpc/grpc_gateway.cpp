@@ -1,5 +1,6 @@
 #include "actors/gateway/grpc/grpc_gateway.hpp"
 
+#include "actors/concurrency/await.hpp"
 #include "actors/concurrency/log.hpp"
 #include "actors/gateway/grpc/inference_service.hpp"
 #include "actors/serving/router.hpp"
@@ -26,9 +27,6 @@ namespace troupe {
 namespace {
 
 using changed_atom = caf::atom_constant<caf::atom("changed")>;
-using empty_atom = caf::atom_constant<caf::atom("empty")>;
-using drain_atom = caf::atom_constant<caf::atom("drainEnd")>;
-using grace_atom = caf::atom_constant<caf::atom("graceEnd")>;
 
 /// For streams such as health watches, which end only when they are cut off.
 constexpr auto stream_cutoff = std::chrono::milliseconds{50};
@@ -47,8 +45,6 @@ struct gateway_state {
   std::unique_ptr<grpc::Server> server;
   std::optional<std::size_t> subscription;
   std::optional<caf::error> exit_reason;
-  std::optional<std::stop_callback<std::function<void()>>> on_skip;
-  bool cut = false;
 };
 
 using gateway_self = caf::stateful_actor<gateway_state>;
@@ -139,24 +135,33 @@ expected<std::string> start(gateway_self* self) {
 /// Cuts off what is left and ends the actor.
 void close(gateway_self* self) {
   auto& state = self->state;
-  state.on_skip.reset();
   state.server->Shutdown(std::chrono::system_clock::now() + stream_cutoff);
   state.server.reset();
   log_event(spdlog::level::info, "closed", {{"gateway", "grpc"}});
   self->quit(*state.exit_reason);
 }
 
-/// Ends the drain: what is queued is answered now, and what runs is told.
-void cut_off(gateway_self* self) {
-  auto& state = self->state;
-  if (std::exchange(state.cut, true))
-    return;
+/// Answers what is queued now, and tells what runs.
+void cut_off(gateway_state& state) {
   const auto why = make_error(status_code::unavailable, "the node is shutting down", "try another node");
-  log_event(spdlog::level::warn, "drain ended", {{"gateway", "grpc"}, {"cancelled", state.context->calls.count()}});
+  log_event(spdlog::level::warn, "drain ended", {{"gateway", "grpc"}, {"cancelled", state.context->calls.inside()}});
   state.context->scope.cancel(why);
   for (const auto& model : state.context->routes->all())
     model->withdraw_cancelled();
-  self->delayed_send(self, state.settings.grace, grace_atom::value);
+}
+
+/// Waits for the calls under way, as long as the drain; then for those that were cut off, as long as the grace.
+void drain(gateway_self* self, const cancel_token& skip_drain) {
+  const cancel_scope drain{after(self->state.settings.drain, skip_drain), skip_drain};
+  await(self, self->state.context->calls.drained(), drain.token(), [self, skip_drain](const expected<void>& drained) {
+    auto& state = self->state;
+    // A drain that is skipped from the beginning has not looked.
+    if (drained || state.context->calls.inside() == 0)
+      return close(self);
+    cut_off(state);
+    const cancel_scope grace{{.deadline = after(state.settings.grace, skip_drain), .shield = true}, skip_drain};
+    await(self, state.context->calls.drained(), grace.token(), [self](const expected<void>&) { close(self); });
+  });
 }
 
 void on_exit(gateway_self* self, const caf::error& reason, const cancel_token& skip_drain) {
@@ -169,11 +174,9 @@ void on_exit(gateway_self* self, const caf::error& reason, const cancel_token& s
     return;
   }
   state.server->GetHealthCheckService()->Shutdown();
-  const auto me = caf::actor_cast<caf::actor>(self);
-  state.context->calls.close([me] { caf::anon_send(me, empty_atom::value); });
-  log_event(spdlog::level::info, "draining", {{"gateway", "grpc"}, {"calls", state.context->calls.count()}});
-  self->delayed_send(self, state.settings.drain, drain_atom::value);
-  state.on_skip.emplace(skip_drain.stop(), [me] { caf::anon_send(me, drain_atom::value); });
+  state.context->calls.close();
+  log_event(spdlog::level::info, "draining", {{"gateway", "grpc"}, {"calls", state.context->calls.inside()}});
+  drain(self, skip_drain);
 }
 
 caf::behavior grpc_gateway(gateway_self* self, grpc_settings settings, std::shared_ptr<router> routes,
@@ -190,19 +193,6 @@ caf::behavior grpc_gateway(gateway_self* self, grpc_settings settings, std::shar
         return caf::unit;
       },
       [self](changed_atom) { update_health(self->state); },
-      [self](drain_atom) {
-        if (self->state.server)
-          cut_off(self);
-      },
-      // Every call is done: on its own, or because it was cut off; after the grace the rest is cut off all the same.
-      [self](empty_atom) {
-        if (self->state.server)
-          close(self);
-      },
-      [self](grace_atom) {
-        if (self->state.server)
-          close(self);
-      },
   };
 }
 

@@ -25,7 +25,8 @@ struct grpc_settings {
 /// Spawns the actor that speaks gRPC: the Open Inference Protocol, health (per model, too) and reflection. It has
 /// started once the port is bound, and then calls `on_listening` with the address; UNAVAILABLE when it can't be bound.
 /// Stopped, it refuses new calls, lets those under way finish for `drain`, or until `skip_drain` is cancelled, and
-/// cancels the rest with UNAVAILABLE. The actor has a thread of its own, because gRPC blocks to start and to stop.
+/// cancels the rest with UNAVAILABLE, for which it waits as long as `grace`; both by the clock of `skip_drain`. The
+/// actor has a thread of its own, because gRPC blocks to start and to stop.
 caf::actor spawn_grpc_gateway(caf::actor_system& system, grpc_settings settings, std::shared_ptr<router> routes,
                               cancel_token skip_drain, std::function<void(std::string)> on_listening);
 

@@ -1,5 +1,6 @@
 #include "actors/gateway/grpc/grpc_gateway.hpp"
 
+#include "actors/concurrency/virtual_clock.hpp"
 #include "actors/serving/instance_runner.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/testing.hpp"
@@ -168,6 +169,12 @@ struct gateway_test : testing::Test {
     await_stop();
   }
 
+  /// Lets the drain, or the grace, of a gateway that waits for it be over after `time`.
+  void pass(std::chrono::milliseconds time) {
+    await([&] { return clock.armed() == 1; });
+    clock.advance(time);
+  }
+
   ~gateway_test() override {
     skip.cancel(make_error(status_code::unavailable, "the test has ended"));
     if (gateway) {
@@ -187,7 +194,8 @@ struct gateway_test : testing::Test {
   std::shared_ptr<router> routes = std::make_shared<router>();
   std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", 2);
   std::vector<std::shared_ptr<instance_runner>> runners;
-  cancel_scope skip;
+  virtual_clock clock;
+  cancel_scope skip{scope_options{.clock = &clock}};
   caf::actor_system_config config;
   caf::actor_system system{config};
   caf::scoped_actor self{system};
@@ -244,7 +252,7 @@ TEST_F(gateway_test, a_full_queue_is_said_to_be_full) {
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().stats().buffered == 1; });
+  await([&] { return model->calls().statistics().buffered == 1; });
   EXPECT_EQ(call()->code(), StatusCode::RESOURCE_EXHAUSTED);
   slow.go.release(2);
   EXPECT_EQ(runs->code(), StatusCode::OK);
@@ -257,10 +265,10 @@ TEST_F(gateway_test, a_call_cancelled_in_the_queue_leaves_it_at_once) {
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().stats().buffered == 1; });
+  await([&] { return model->calls().statistics().buffered == 1; });
   queued->context.TryCancel();
   EXPECT_EQ(queued->code(), StatusCode::CANCELLED);
-  await([&] { return model->calls().stats().buffered == 0; });
+  await([&] { return model->calls().statistics().buffered == 0; });
   slow.go.release();
   EXPECT_EQ(runs->code(), StatusCode::OK);
   EXPECT_EQ(model->counts().executed, 1u);
@@ -309,7 +317,7 @@ TEST_F(gateway_test, a_deadline_ends_a_call_in_the_queue_and_one_that_runs) {
   queued.start(*stub);
   EXPECT_EQ(queued.code(), StatusCode::DEADLINE_EXCEEDED);
   EXPECT_EQ(runs.code(), StatusCode::DEADLINE_EXCEEDED);
-  await([&] { return slow.last.cancelled() && model->calls().stats().buffered == 0; });
+  await([&] { return slow.last.cancelled() && model->calls().statistics().buffered == 0; });
   // Either side may notice first; a client that does hangs up.
   EXPECT_THAT(slow.last.reason().code, testing::AnyOf(status_code::deadline_exceeded, status_code::cancelled));
   slow.go.release();
@@ -336,7 +344,7 @@ TEST_F(gateway_test, the_drain_answers_all_that_was_admitted_and_refuses_the_res
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().stats().buffered == 1; });
+  await([&] { return model->calls().statistics().buffered == 1; });
   begin_stop();
   const auto ready = [&] {
     grpc::ClientContext context;
@@ -356,12 +364,16 @@ TEST_F(gateway_test, the_drain_answers_all_that_was_admitted_and_refuses_the_res
 
 TEST_F(gateway_test, what_is_not_done_when_the_drain_ends_is_cancelled) {
   const auto model = add_model(slow.until_cancelled());
-  ASSERT_FALSE(start({.drain = 50ms, .grace = 1h}));
+  ASSERT_FALSE(start({.drain = 2h, .grace = 1h}));
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().stats().buffered == 1; });
-  stop();
+  await([&] { return model->calls().statistics().buffered == 1; });
+  begin_stop();
+  pass(2h - 1ms);
+  EXPECT_FALSE(slow.last.cancelled());
+  pass(1ms);
+  await_stop();
   for (const auto& one : {runs, queued}) {
     const auto status = one->wait();
     EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
@@ -393,12 +405,29 @@ TEST_F(gateway_test, may_be_told_to_skip_the_drain_before_it_is_stopped) {
 
 TEST_F(gateway_test, ends_without_work_that_ignores_its_cancellation) {
   add_model(slow.as_told());
-  ASSERT_FALSE(start({.drain = 0ms, .grace = 50ms}));
+  ASSERT_FALSE(start({.drain = 0ms, .grace = 1h}));
   const auto runs = call();
   await([&] { return slow.running == 1; });
-  stop();
+  begin_stop();
+  pass(1h);
+  await_stop();
   EXPECT_NE(runs->code(), StatusCode::OK);
   EXPECT_EQ(pool->stats().busy, 1u);
+  slow.go.release();
+}
+
+TEST_F(gateway_test, the_grace_is_not_skipped) {
+  add_model(slow.as_told());
+  ASSERT_FALSE(start({.drain = 1h, .grace = 1h}));
+  const auto runs = call();
+  await([&] { return slow.running == 1; });
+  skip.cancel(make_error(status_code::unavailable, "asked twice"));
+  begin_stop();
+  pass(1h - 1ms);
+  self->receive([](const caf::down_msg&) { ADD_FAILURE() << "ended before its time"; }, caf::after(20ms) >> [] {});
+  pass(1ms);
+  await_stop();
+  EXPECT_NE(runs->code(), StatusCode::OK);
   slow.go.release();
 }
 
@@ -539,12 +568,13 @@ TEST_P(gateway_stress, every_call_is_answered_once) {
   EXPECT_GT(count({StatusCode::OK}), 0);
   EXPECT_GT(count({StatusCode::CANCELLED}), 0);
   stop();  // which waits for every call of the server's side
-  EXPECT_EQ(model->calls().stats().buffered, 0u);
-  EXPECT_EQ(other->calls().stats().buffered, 0u);
+  EXPECT_EQ(model->calls().statistics().buffered, 0u);
+  EXPECT_EQ(other->calls().statistics().buffered, 0u);
   EXPECT_EQ(model->counts().admitted, model->counts().executed + model->counts().withdrawn);
 }
 
 TEST_P(gateway_stress, every_call_is_answered_when_the_gateway_ends_in_the_middle) {
+  skip = cancel_scope{};  // by the real clock
   add_model(echo, "m", 16, GetParam());
   add_model(echo, "other", 16, !GetParam());
   ASSERT_FALSE(start({.drain = 5ms, .grace = 5ms}));

@@ -1,0 +1,216 @@
+#include "actors/supervision/actor_task.hpp"
+
+#include "actors/supervision/supervisor.hpp"
+#include "actors/supervision/supervisor_admin.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include <functional>
+#include <map>
+
+namespace troupe {
+
+/// One actor to be: until its supervisor has it.
+struct actor_task {
+  start_function make;
+  task_promise<void> promise;
+  std::optional<task_ready<std::any>> ready;
+};
+
+/// What the one who keeps a group's actors is told.
+struct actor_task_start {
+  std::shared_ptr<actor_task> task;
+};
+struct actor_task_report {
+  std::shared_ptr<const supervisor_report> what;
+};
+
+}  // namespace troupe
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actor_task_start)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actor_task_report)
+
+namespace troupe {
+namespace {
+
+using cancel_atom = caf::atom_constant<caf::atom("taskCancel")>;
+
+/// An actor's task, from its start to its end.
+struct running_task {
+  std::shared_ptr<actor_task> what;
+  std::optional<std::stop_callback<std::function<void()>>> on_cancel;
+  bool answered = false;                  // its supervisor has said that it runs
+  std::optional<expected<void>> outcome;  // its end, should that be known first
+};
+
+struct keeper_state {
+  static constexpr const char* name = "task group";
+
+  // CAF constructs a state from the actor's own address where it can. Without this it could: C++20 takes the address
+  // for the first member of an aggregate.
+  keeper_state() = default;
+
+  caf::actor supervisor;
+  std::map<std::string, running_task> tasks;  // by the ids of the children
+};
+
+/// Keeps the actors of a group: has a supervisor while there are any, and passes on what it tells of them.
+class keeper {
+ public:
+  keeper(caf::stateful_actor<keeper_state>* self, bool isolates) : self_(self), isolates_(isolates) {}
+
+  void start(std::shared_ptr<actor_task> task) {
+    const auto token = task->promise.token();
+    const auto id = shortened(task->promise.name(), 64) + "#" + std::to_string(++last_);
+    auto& entry = tasks()[id];
+    entry.what = std::move(task);
+    entry.on_cancel.emplace(token.stop(), [me = caf::actor_cast<caf::actor_addr>(self_), id] {
+      if (const auto to = caf::actor_cast<caf::actor>(me))
+        caf::anon_send(to, cancel_atom::value, id);
+    });
+    start_child(id);
+  }
+
+  void cancel(const std::string& id) {
+    const auto found = tasks().find(id);
+    // A start that is under way has the token itself.
+    if (found != tasks().end() && found->second.answered && self_->state.supervisor)
+      ask(*self_, self_->state.supervisor, admin::terminate_child(id), [](const auto&) {});
+  }
+
+  void on_report(const supervisor_report& report) {
+    using enum report_context;
+    const auto found = tasks().find(report.child);
+    if (found == tasks().end())
+      return;
+    if (report.context == child_terminated || report.context == shutdown_error)
+      end(found->first, found->second, report.reason);
+    else if (report.context == ended)
+      end(found->first, found->second, ended_well(found->second, report.reason));
+  }
+
+ private:
+  std::map<std::string, running_task>& tasks() { return self_->state.tasks; }
+
+  static expected<void> ended_well(const running_task& task, const error& reason) {
+    const auto token = task.what->promise.token();
+    return reason.code != status_code::ok && token.cancelled() ? expected<void>{token.reason()} : expected<void>{};
+  }
+
+  void make_supervisor() {
+    auto flags = task_group_flags("task group", {});
+    if (isolates_) {
+      flags.strategy = restart_strategy::one_for_one;
+      flags.when_done = auto_shutdown::never;
+    }
+    flags.on_report = [me = caf::actor_cast<caf::actor_addr>(self_)](const supervisor_report& report) {
+      if (const auto to = caf::actor_cast<caf::actor>(me))
+        caf::anon_send(to, actor_task_report{std::make_shared<const supervisor_report>(report)});
+    };
+    self_->state.supervisor = spawn_supervisor(self_->system(), std::move(flags), {});
+    caf::anon_send(self_->state.supervisor, start_atom::value);
+  }
+
+  void start_child(const std::string& id) {
+    auto& state = self_->state;
+    const auto& task = *tasks().at(id).what;
+    if (task.promise.token().cancelled())
+      return end(id, tasks().at(id), task.promise.token().reason(), true);
+    if (!state.supervisor)
+      make_supervisor();
+    child_spec spec{.id = id, .start = task.make};
+    spec.restart = isolates_ ? restart_type::temporary : restart_type::transient;
+    spec.significant = !isolates_;
+    ask(*self_, state.supervisor, admin::start_child(std::move(spec), task.promise.token()),
+        [this, id, asked = state.supervisor](const admin_result<started_child>& answer) {
+          on_answer(id, asked, answer);
+        });
+  }
+
+  void on_answer(const std::string& id, const caf::actor& asked, const admin_result<started_child>& answer) {
+    auto& entry = tasks().at(id);
+    if (answer) {
+      entry.answered = true;
+      if (entry.what->ready)
+        (void)(*entry.what->ready)(answer->info);
+      if (entry.outcome)
+        end(id, entry, *std::move(entry.outcome));
+      else if (entry.what->promise.token().cancelled())
+        cancel(id);  // meanwhile
+    } else if (answer.error().what == admin_errc::no_supervisor && !entry.what->promise.token().cancelled()) {
+      // It has ended with the last of the others.
+      if (self_->state.supervisor == asked)
+        self_->state.supervisor = nullptr;
+      start_child(id);
+    } else {
+      const auto token = entry.what->promise.token();
+      const bool failed = answer.error().what == admin_errc::start_failed;
+      end(id, entry, token.cancelled() && !failed ? token.reason() : static_cast<const error&>(answer.error()), true);
+    }
+  }
+
+  void end(const std::string& id, running_task& task, expected<void> outcome, bool never_ran = false) {
+    if (!task.answered && !never_ran) {
+      task.outcome = std::move(outcome);
+      return;
+    }
+    auto& state = self_->state;
+    const auto what = std::move(task.what);
+    const auto spec = id;
+    tasks().erase(spec);
+    if (state.supervisor && tasks().empty())
+      self_->send_exit(std::exchange(state.supervisor, nullptr), caf::exit_reason::user_shutdown);
+    else if (state.supervisor && !never_ran && !isolates_)
+      ask(*self_, state.supervisor, admin::delete_child(spec), [](const auto&) {});
+    what->promise.finish(std::move(outcome));
+  }
+
+  caf::stateful_actor<keeper_state>* self_;
+  const bool isolates_;
+  std::uint64_t last_ = 0;
+};
+
+caf::behavior keep_actors(caf::stateful_actor<keeper_state>* self, bool isolates) {
+  const auto tasks = std::make_shared<keeper>(self, isolates);
+  return {
+      [tasks](const actor_task_start& message) { tasks->start(message.task); },
+      [tasks](cancel_atom, const std::string& id) { tasks->cancel(id); },
+      [tasks](const actor_task_report& message) { tasks->on_report(*message.what); },
+  };
+}
+
+/// A group's own.
+struct keeper_handle {
+  caf::actor keeper;
+  ~keeper_handle() { caf::anon_send_exit(keeper, caf::exit_reason::user_shutdown); }
+};
+
+void hand_over(caf::actor_system& system, actor_task task) {
+  const auto policy = task.promise.policy();
+  const auto kept = task.promise.group_local(&system, [&]() -> std::shared_ptr<void> {
+    auto handle = std::make_shared<keeper_handle>();
+    handle->keeper = system.spawn(keep_actors, policy == failure_policy::isolate);
+    return handle;
+  });
+  caf::anon_send(std::static_pointer_cast<keeper_handle>(kept)->keeper,
+                 actor_task_start{std::make_shared<actor_task>(std::move(task))});
+}
+
+}  // namespace
+
+void task_launcher<caf::actor_system>::launch(caf::actor_system& system, start_function make,
+                                              task_promise<void> promise) {
+  hand_over(system, {std::move(make), std::move(promise), std::nullopt});
+}
+
+void task_launcher<caf::actor_system>::start(caf::actor_system& system, start_function make, task_promise<void> promise,
+                                             task_ready<std::any> ready) {
+  hand_over(system, {std::move(make), std::move(promise), std::move(ready)});
+}
+
+}  // namespace troupe
