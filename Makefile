@@ -7,7 +7,7 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo install format tidy clean
+.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo bench-kernel install format tidy clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
@@ -48,6 +48,11 @@ test-kernel:  ## the kernel's own tests, with each of these
 bench-echo: setup  ## compare the node with a bare gRPC echo
 	@tools/build release troupe-node bench_load bench_bare_echo
 	@bench/echo/run --build build/release
+
+bench-kernel:  ## compare streams, cancellation and restarts with Asio, CAF, moodycamel and AnyIO
+	@tools/setup --bench
+	@tools/build release bench_kernel
+	@bench/kernel/run --build build/release
 
 install: setup  ## install below PREFIX (/usr/local); the tree runs from anywhere
 	@tools/build "$(PRESET)" programs

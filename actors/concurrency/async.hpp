@@ -5,12 +5,15 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <condition_variable>
 #include <memory>
@@ -153,6 +156,63 @@ class handled_wait final : public async_wait<Operation>, private context_waits::
   context_waits& all_;
 };
 
+/// How many operations in a row a thread completes for coroutines at once. After that one goes by way of the executor,
+/// so that a coroutine that never has to wait doesn't keep others from running.
+inline constexpr unsigned most_at_once = 64;
+
+/// False when it is another's turn.
+inline bool may_complete_at_once() noexcept {
+  static thread_local unsigned completed = 0;
+  if (++completed < most_at_once)
+    return true;
+  completed = 0;
+  return false;
+}
+
+/// Starts the wait in any case. What it brings goes by way of the handler's executor.
+template <class Operation, class CompletionToken>
+auto initiate(Operation&& operation, cancel_token token, CompletionToken&& completion) {
+  using result = expected<typename std::remove_reference_t<Operation>::result_type>;
+  // Asio copies what it passes on, so that a reference has to go as a pointer.
+  if constexpr (std::is_lvalue_reference_v<Operation>)
+    return boost::asio::async_initiate<CompletionToken, void(result)>(
+        [](auto handler, auto* what, cancel_token under) {
+          using wait = handled_wait<Operation, decltype(handler)>;
+          (new wait{*what, std::move(under), std::move(handler)})->start();
+        },
+        completion, &operation, std::move(token));
+  else
+    return boost::asio::async_initiate<CompletionToken, void(result)>(
+        [](auto handler, std::remove_reference_t<Operation> what, cancel_token under) {
+          using wait = handled_wait<Operation, decltype(handler)>;
+          (new wait{std::move(what), std::move(under), std::move(handler)})->start();
+        },
+        completion, std::move(operation), std::move(token));
+}
+
+/// What a coroutine waits for when it may not have to: then it goes on at once, without its executor.
+template <class Operation, class Executor>
+boost::asio::awaitable<expected<typename std::remove_reference_t<Operation>::result_type>, Executor> attempt_or_wait(
+    Operation operation, cancel_token token) {
+  if (may_complete_at_once()) {
+    if (is_refusable<std::remove_reference_t<Operation>>() && token.cancelled())
+      co_return token.reason();
+    if (auto done = operation.attempt())
+      co_return *std::move(done);
+  }
+  co_return co_await initiate(operation, std::move(token), boost::asio::deferred);
+}
+
+/// The executor of a coroutine that waits, by its completion token; void for other completions.
+template <class CompletionToken>
+struct coroutine_executor {
+  using type = void;
+};
+template <class Executor>
+struct coroutine_executor<boost::asio::use_awaitable_t<Executor>> {
+  using type = Executor;
+};
+
 }  // namespace detail
 
 /// Starts an operation such as `stream.receiver.receive()` for a coroutine, or for whatever else Asio can complete:
@@ -162,22 +222,12 @@ class handled_wait final : public async_wait<Operation>, private context_waits::
 /// the executor's context is destroyed the wait goes with it; nothing is taken then, and nothing lost.
 template <class Operation, class CompletionToken>
 auto async(Operation&& operation, cancel_token token, CompletionToken&& completion) {
-  using result = expected<typename std::remove_reference_t<Operation>::result_type>;
-  // Asio copies what it passes on, so that a reference has to go as a pointer.
-  if constexpr (std::is_lvalue_reference_v<Operation>)
-    return boost::asio::async_initiate<CompletionToken, void(result)>(
-        [](auto handler, auto* what, cancel_token under) {
-          using wait = detail::handled_wait<Operation, decltype(handler)>;
-          (new wait{*what, std::move(under), std::move(handler)})->start();
-        },
-        completion, &operation, std::move(token));
+  using executor = typename detail::coroutine_executor<std::decay_t<CompletionToken>>::type;
+  if constexpr (!std::is_void_v<executor> && requires { operation.attempt(); })
+    return detail::attempt_or_wait<Operation, executor>(std::forward<Operation>(operation), std::move(token));
   else
-    return boost::asio::async_initiate<CompletionToken, void(result)>(
-        [](auto handler, std::remove_reference_t<Operation> what, cancel_token under) {
-          using wait = detail::handled_wait<Operation, decltype(handler)>;
-          (new wait{std::move(what), std::move(under), std::move(handler)})->start();
-        },
-        completion, std::move(operation), std::move(token));
+    return detail::initiate(std::forward<Operation>(operation), std::move(token),
+                            std::forward<CompletionToken>(completion));
 }
 
 }  // namespace troupe

@@ -171,6 +171,34 @@ TEST(async, MS_16_a_refused_item_stays_with_the_coroutine_that_names_its_operati
   EXPECT_EQ(*refused, 5);
 }
 
+awaitable<void> receive_until(const bool& over, stream<int>& from) {
+  while (!over) {
+    EXPECT_TRUE(from.sender.try_send(1));
+    EXPECT_TRUE(co_await async(from.receiver.receive(), {}, use_awaitable));
+  }
+}
+
+awaitable<void> end(bool& over) {
+  over = true;
+  co_return;
+}
+
+TEST(async, a_coroutine_that_never_has_to_wait_keeps_nobody_from_running) {
+  auto always_full = stream_of(1);
+  bool over = false;
+  boost::asio::io_context io{1};
+  boost::asio::co_spawn(io, receive_until(over, always_full), boost::asio::detached);
+  boost::asio::co_spawn(io, end(over), boost::asio::detached);
+  io.run();
+}
+
+TEST(async, what_is_not_awaited_takes_nothing) {
+  auto [sender, receiver] = stream_of(1);
+  EXPECT_TRUE(sender.try_send(1));
+  { auto unwanted = async(receiver.receive(), {}, use_awaitable); }
+  EXPECT_EQ(*receiver.try_receive(), 1);
+}
+
 TEST(async, asio_s_own_cancellation_ends_the_wait) {
   auto [sender, receiver] = stream_of(0);
   boost::asio::io_context io;

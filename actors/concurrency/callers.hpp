@@ -108,6 +108,7 @@ class observed {
   explicit observed(std::shared_ptr<performance<Operation>> of) : of_(std::move(of)) {}
 
   std::optional<expected<result_type>> begin(pending<result_type>& who) { return of_->operation.begin(who); }
+  auto attempt() requires(requires(Operation& o) { o.attempt(); }) { return of_->operation.attempt(); }
   void watched() { of_->note_begun(); }
   bool abandon(pending<result_type>& who, error why) { return of_->operation.abandon(who, std::move(why)); }
   bool forget(pending<result_type>& who) { return troupe::forget<Operation, result_type>(of_->operation, who); }

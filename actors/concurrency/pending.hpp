@@ -138,7 +138,8 @@ void complete(pending<T>& who, expected<T> result, wake_list& woken) {
 // ---------------------------------------------------------------------
 //
 // An operation has `begin(pending<T>&)`, which completes it or queues the wait, and `abandon(pending<T>&, error)`,
-// which takes the wait back unless it was completed. It may have more, which is asked for through these.
+// which takes the wait back unless it was completed. It may have `attempt()`, which does what `begin` does where that
+// needn't wait, and nothing where it must; and more, which is asked for through these.
 
 /// Whether an operation is refused, before anything happens, under a token that is cancelled already. One that brings
 /// something to its end says `static constexpr bool refusable = false`.

@@ -1,7 +1,9 @@
 #pragma once
 
+#include "actors/concurrency/brief_mutex.hpp"
 #include "actors/concurrency/pending.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <iterator>
@@ -45,9 +47,11 @@ inline error closed_receiver() {
 template <class T>
 class stream_core {
  public:
-  /// One handle's own part, guarded by the core's mutex.
+  /// One handle's own part. It keeps the core, so that whoever waits on the handle keeps this alone: what all tasks
+  /// count on together is what they would wait for each other at.
   struct handle {
-    bool closed = false;
+    const std::shared_ptr<stream_core> core;
+    bool closed = false;  // guarded by the core's mutex
   };
 
   /// How an item gets to a receiver that waits: the operation knows what it made the receiver wait for.
@@ -55,41 +59,24 @@ class stream_core {
 
   explicit stream_core(std::size_t capacity) : capacity_(capacity) {}
 
-  expected<void> try_send(const handle& from, T& item) {
-    wake_list woken;
-    const std::lock_guard lock{mutex_};
-    if (auto refused = refuse_send(from))
-      return *std::move(refused);
-    return put(item, woken) ? expected<void>{} : would_block("the stream is full");
-  }
-
-  std::optional<expected<void>> send(const handle& from, T& item, pending<void>& who) {
+  /// Null for `who`: without waiting. Nothing is returned when it would have to wait, or does.
+  std::optional<expected<void>> send(const handle& from, T& item, pending<void>* who) {
     wake_list woken;
     const std::lock_guard lock{mutex_};
     if (auto refused = refuse_send(from))
       return *std::move(refused);
     if (put(item, woken))
       return expected<void>{};
-    who.owner = &from;
-    who.subject = &item;
-    senders_.push_back(who);
+    if (!who)
+      return std::nullopt;
+    who->owner = &from;
+    who->subject = &item;
+    senders_.push_back(*who);
     return std::nullopt;
   }
 
-  /// Adds what is there to `items`, until they are `most`.
-  void take_more(std::vector<T>& items, std::size_t most) {
-    wake_list woken;
-    const std::lock_guard lock{mutex_};
-    while (items.size() < most) {
-      auto item = take(woken);
-      if (!item)
-        return;
-      items.push_back(*std::move(item));
-    }
-  }
-
-  /// Null for `who`: without waiting. `how` lives as long as the wait.
-  std::optional<expected<T>> receive(const handle& to, waiter* who, const deliver& how) {
+  /// The same. `how` lives as long as the wait.
+  std::optional<expected<T>> receive(const handle& to, waiter* who, const deliver* how) {
     wake_list woken;
     const std::lock_guard lock{mutex_};
     if (auto refused = refuse_receive(to))
@@ -98,12 +85,33 @@ class stream_core {
       return *std::move(item);
     if (open_senders_ == 0)
       return end_of_stream();
-    if (!who)
-      return would_block("the stream is empty");
-    who->owner = &to;
-    who->subject = const_cast<void*>(static_cast<const void*>(&how));
-    receivers_.push_back(*who);
+    if (who)
+      queue_receiver(to, *who, *how);
     return std::nullopt;
+  }
+
+  /// The same for what is there, up to `most`.
+  std::optional<expected<std::vector<T>>> receive(const handle& to, std::size_t most, waiter* who, const deliver* how) {
+    wake_list woken;
+    const std::lock_guard lock{mutex_};
+    if (auto refused = refuse_receive(to))
+      return *std::move(refused);
+    std::vector<T> items;
+    take_more(items, most, woken);
+    if (!items.empty())
+      return items;
+    if (open_senders_ == 0)
+      return end_of_stream();
+    if (who)
+      queue_receiver(to, *who, *how);
+    return std::nullopt;
+  }
+
+  /// Adds what is there to `items`, until they are `most`.
+  void take_more(std::vector<T>& items, std::size_t most) {
+    wake_list woken;
+    const std::lock_guard lock{mutex_};
+    take_more(items, most, woken);
   }
 
   template <class Result>
@@ -229,6 +237,23 @@ class stream_core {
     return item;
   }
 
+  void take_more(std::vector<T>& items, std::size_t most, wake_list& woken) {
+    if (items.size() < most)
+      items.reserve(std::min(most, items.size() + buffer_.size()));
+    while (items.size() < most) {
+      auto item = take(woken);
+      if (!item)
+        return;
+      items.push_back(*std::move(item));
+    }
+  }
+
+  void queue_receiver(const handle& to, waiter& who, const deliver& how) {
+    who.owner = &to;
+    who.subject = const_cast<void*>(static_cast<const void*>(&how));
+    receivers_.push_back(who);
+  }
+
   static T take_from(waiter& sender, wake_list& woken) {
     T item = std::move(*static_cast<T*>(sender.subject));
     complete(static_cast<pending<void>&>(sender), expected<void>{}, woken);
@@ -267,7 +292,7 @@ class stream_core {
   }
 
   const std::size_t capacity_;
-  mutable std::mutex mutex_;
+  mutable brief_mutex mutex_;
   std::deque<T> buffer_;
   wait_queue senders_;
   wait_queue receivers_;
@@ -280,6 +305,12 @@ using core_ptr = std::shared_ptr<stream_core<T>>;
 
 template <class T>
 using handle_ptr = std::shared_ptr<typename stream_core<T>::handle>;
+
+template <class T>
+handle_ptr<T> make_handle(core_ptr<T> core) {
+  using handle = typename stream_core<T>::handle;
+  return std::make_shared<handle>(handle{std::move(core)});
+}
 
 /// Says that the last receiver of a stream was dropped, and `items` with it.
 void report_unreceived(std::size_t items);
@@ -295,18 +326,19 @@ class send_operation {
  public:
   using result_type = void;
 
-  send_operation(detail::core_ptr<T> core, detail::handle_ptr<T> from, T what)
-      : item(std::move(what)), core_(std::move(core)), from_(std::move(from)) {}
+  send_operation(detail::handle_ptr<T> from, T what) : item(std::move(what)), from_(std::move(from)) {}
 
-  std::optional<expected<void>> begin(pending<void>& who) {
-    return core_ ? core_->send(*from_, item, who) : expected<void>{detail::closed_sender()};
-  }
-  bool abandon(pending<void>& who, error why) { return core_->abandon_send(who, std::move(why)); }
+  std::optional<expected<void>> attempt() { return send(nullptr); }
+  std::optional<expected<void>> begin(pending<void>& who) { return send(&who); }
+  bool abandon(pending<void>& who, error why) { return from_->core->abandon_send(who, std::move(why)); }
 
   T item;
 
  private:
-  detail::core_ptr<T> core_;
+  std::optional<expected<void>> send(pending<void>* who) {
+    return from_ ? from_->core->send(*from_, item, who) : expected<void>{detail::closed_sender()};
+  }
+
   detail::handle_ptr<T> from_;
 };
 
@@ -317,20 +349,22 @@ class receive_operation {
  public:
   using result_type = T;
 
-  receive_operation(detail::core_ptr<T> core, detail::handle_ptr<T> to) : core_(std::move(core)), to_(std::move(to)) {}
+  explicit receive_operation(detail::handle_ptr<T> to) : to_(std::move(to)) {}
 
-  std::optional<expected<T>> begin(pending<T>& who) {
-    return core_ ? core_->receive(*to_, &who, how) : expected<T>{detail::closed_receiver()};
-  }
-  bool abandon(pending<T>& who, error why) { return core_->abandon_receive(who, std::move(why)); }
-  void undo(T item) { core_->give_back({&item, 1}); }
+  std::optional<expected<T>> attempt() { return receive(nullptr); }
+  std::optional<expected<T>> begin(pending<T>& who) { return receive(&who); }
+  bool abandon(pending<T>& who, error why) { return to_->core->abandon_receive(who, std::move(why)); }
+  void undo(T item) { to_->core->give_back({&item, 1}); }
 
  private:
+  std::optional<expected<T>> receive(pending<T>* who) {
+    return to_ ? to_->core->receive(*to_, who, &how) : expected<T>{detail::closed_receiver()};
+  }
+
   static constexpr typename detail::stream_core<T>::deliver how = [](waiter& who, expected<T> item, wake_list& woken) {
     complete(static_cast<pending<T>&>(who), std::move(item), woken);
   };
 
-  detail::core_ptr<T> core_;
   detail::handle_ptr<T> to_;
 };
 
@@ -340,29 +374,26 @@ class receive_batch_operation {
  public:
   using result_type = std::vector<T>;
 
-  receive_batch_operation(detail::core_ptr<T> core, detail::handle_ptr<T> to, std::size_t most)
-      : core_(std::move(core)), to_(std::move(to)), most_(most) {}
+  receive_batch_operation(detail::handle_ptr<T> to, std::size_t most) : to_(std::move(to)), most_(most) {}
 
-  std::optional<expected<result_type>> begin(pending<result_type>& who) {
-    if (!core_)
-      return detail::closed_receiver();
-    auto first = core_->receive(*to_, &who, how);
-    if (!first)
-      return std::nullopt;
-    return finish(batch(*std::move(first)));
-  }
-  bool abandon(pending<result_type>& who, error why) { return core_->abandon_receive(who, std::move(why)); }
+  std::optional<expected<result_type>> attempt() { return receive(nullptr); }
+  std::optional<expected<result_type>> begin(pending<result_type>& who) { return receive(&who); }
+  bool abandon(pending<result_type>& who, error why) { return to_->core->abandon_receive(who, std::move(why)); }
 
   /// Called by the owner with what the wait brought: what has come since goes along.
   expected<result_type> finish(expected<result_type> items) {
     if (items)
-      core_->take_more(*items, most_);
+      to_->core->take_more(*items, most_);
     return items;
   }
 
-  void undo(result_type items) { core_->give_back(items); }
+  void undo(result_type items) { to_->core->give_back(items); }
 
  private:
+  std::optional<expected<result_type>> receive(pending<result_type>* who) {
+    return to_ ? to_->core->receive(*to_, most_, who, &how) : expected<result_type>{detail::closed_receiver()};
+  }
+
   static expected<result_type> batch(expected<T> item) {
     if (!item)
       return std::move(item).error();
@@ -375,7 +406,6 @@ class receive_batch_operation {
     complete(static_cast<pending<result_type>&>(who), batch(std::move(item)), woken);
   };
 
-  detail::core_ptr<T> core_;
   detail::handle_ptr<T> to_;
   std::size_t most_;
 };
@@ -387,14 +417,12 @@ class receive_batch_operation {
 template <class T>
 class send_half {
  public:
-  explicit send_half(detail::core_ptr<T> core)
-      : core_(std::move(core)), handle_(std::make_shared<typename detail::stream_core<T>::handle>()) {
-    core_->open_sender();
+  explicit send_half(detail::core_ptr<T> core) : handle_(detail::make_handle<T>(std::move(core))) {
+    handle_->core->open_sender();
   }
   send_half(send_half&&) noexcept = default;
   send_half& operator=(send_half&& other) noexcept {
     send_half replaced{std::move(*this)};
-    core_ = std::move(other.core_);
     handle_ = std::move(other.handle_);
     return *this;
   }
@@ -403,29 +431,33 @@ class send_half {
   /// Sends without waiting. The item is moved from only on success. RESOURCE_EXHAUSTED when there is no room,
   /// FAILED_PRECONDITION when this handle is closed, ABORTED when nobody receives any more.
   expected<void> try_send(T&& item) {
-    return core_ ? core_->try_send(*handle_, item) : expected<void>{detail::closed_sender()};
+    if (!handle_)
+      return detail::closed_sender();
+    auto sent = core()->send(*handle_, item, nullptr);
+    return sent ? *std::move(sent) : would_block("the stream is full");
   }
 
   /// Sends, waiting for room.
-  send_operation<T> send(T item) const { return {core_, handle_, std::move(item)}; }
+  send_operation<T> send(T item) const { return {handle_, std::move(item)}; }
 
   /// One more handle on this side. FAILED_PRECONDITION when this one is closed.
   expected<send_half> clone() const {
-    if (!core_ || core_->closed(*handle_))
+    if (!handle_ || core()->closed(*handle_))
       return detail::closed_sender();
-    return send_half{core_};
+    return send_half{core()};
   }
 
   /// Whoever waits on this handle gets FAILED_PRECONDITION. Closing twice is fine.
   void close() {
-    if (core_)
-      core_->close_sender(*handle_);
+    if (handle_)
+      core()->close_sender(*handle_);
   }
 
-  stream_statistics statistics() const { return core_ ? core_->statistics() : stream_statistics{}; }
+  stream_statistics statistics() const { return handle_ ? core()->statistics() : stream_statistics{}; }
 
  private:
-  detail::core_ptr<T> core_;
+  const detail::core_ptr<T>& core() const { return handle_->core; }
+
   detail::handle_ptr<T> handle_;
 };
 
@@ -434,58 +466,60 @@ class send_half {
 template <class T>
 class receive_half {
  public:
-  explicit receive_half(detail::core_ptr<T> core)
-      : core_(std::move(core)), handle_(std::make_shared<typename detail::stream_core<T>::handle>()) {
-    core_->open_receiver();
+  explicit receive_half(detail::core_ptr<T> core) : handle_(detail::make_handle<T>(std::move(core))) {
+    handle_->core->open_receiver();
   }
   receive_half(receive_half&&) noexcept = default;
   receive_half& operator=(receive_half&& other) noexcept {
     receive_half replaced{std::move(*this)};
-    core_ = std::move(other.core_);
     handle_ = std::move(other.handle_);
     return *this;
   }
   ~receive_half() {
-    if (!core_)
+    if (!handle_)
       return;
-    if (const auto lost = core_->close_receiver(*handle_); lost > 0)
+    if (const auto lost = core()->close_receiver(*handle_); lost > 0)
       detail::report_unreceived(lost);
   }
 
   /// Receives without waiting. RESOURCE_EXHAUSTED when there is nothing, OUT_OF_RANGE when there will never be again,
   /// FAILED_PRECONDITION when this handle is closed.
   expected<T> try_receive() {
-    return core_ ? *core_->receive(*handle_, nullptr, {}) : expected<T>{detail::closed_receiver()};
+    if (!handle_)
+      return detail::closed_receiver();
+    auto received = core()->receive(*handle_, nullptr, nullptr);
+    return received ? *std::move(received) : would_block("the stream is empty");
   }
 
   /// Receives the next item, waiting for it.
-  receive_operation<T> receive() const { return {core_, handle_}; }
+  receive_operation<T> receive() const { return receive_operation<T>{handle_}; }
 
   /// Receives at least one item, and as many more, up to `most`, as are there by then.
-  receive_batch_operation<T> receive_up_to(std::size_t most) const { return {core_, handle_, most}; }
+  receive_batch_operation<T> receive_up_to(std::size_t most) const { return {handle_, most}; }
 
   expected<receive_half> clone() const {
-    if (!core_ || core_->closed(*handle_))
+    if (!handle_ || core()->closed(*handle_))
       return detail::closed_receiver();
-    return receive_half{core_};
+    return receive_half{core()};
   }
 
   void close() {
-    if (core_)
-      core_->close_receiver(*handle_);
+    if (handle_)
+      core()->close_receiver(*handle_);
   }
 
   /// Takes out every buffered item that `unwanted(item)` holds of, wherever it stands; senders that wait move up.
   /// `unwanted` runs under the stream's lock and must not call back into it.
   template <class Predicate>
   std::vector<T> take_if(Predicate unwanted) {
-    return core_ ? core_->take_if(std::move(unwanted)) : std::vector<T>{};
+    return handle_ ? core()->take_if(std::move(unwanted)) : std::vector<T>{};
   }
 
-  stream_statistics statistics() const { return core_ ? core_->statistics() : stream_statistics{}; }
+  stream_statistics statistics() const { return handle_ ? core()->statistics() : stream_statistics{}; }
 
  private:
-  detail::core_ptr<T> core_;
+  const detail::core_ptr<T>& core() const { return handle_->core; }
+
   detail::handle_ptr<T> handle_;
 };
 

@@ -3,33 +3,38 @@
 #include "actors/concurrency/cancel_scope.hpp"
 #include "actors/concurrency/pending.hpp"
 
-#include <condition_variable>
-#include <mutex>
+#include <atomic>
+#include <thread>
 
 namespace troupe {
 
 namespace detail {
 
-/// A thread that sleeps until its wait is completed.
+/// A thread that sleeps until its wait is completed. An atomic rather than a mutex and a condition: it costs nothing to
+/// make where nobody has to wait after all, and before it sleeps it lets others run a few times, which often is enough.
 template <class T>
 class sleeping final : public pending<T> {
  public:
   void wake() noexcept override {
-    // Notified under the lock: the sleeper can't see it and be gone before the notification is over.
-    const std::lock_guard lock{mutex_};
-    woken_ = true;
-    changed_.notify_one();
+    if (state_.exchange(waking, std::memory_order_acq_rel) == asleep)
+      state_.notify_one();
+    // The last touch: from here on the sleeper may be gone.
+    state_.store(woken, std::memory_order_release);
   }
 
-  void sleep() {
-    std::unique_lock lock{mutex_};
-    changed_.wait(lock, [this] { return woken_; });
+  void sleep() noexcept {
+    int before = awake;
+    if (state_.compare_exchange_strong(before, asleep, std::memory_order_acq_rel))
+      state_.wait(asleep, std::memory_order_acquire);
+    // Whoever wakes this is about to be done with it.
+    while (state_.load(std::memory_order_acquire) != woken)
+      std::this_thread::yield();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool woken_ = false;
+  static constexpr int awake = 0, asleep = 1, waking = 2, woken = 3;
+
+  std::atomic<int> state_ = awake;
 };
 
 }  // namespace detail

