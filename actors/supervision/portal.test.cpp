@@ -94,9 +94,8 @@ TEST_F(portal_rules, FT_2_on_the_runtimes_own_threads_a_call_is_a_mistake) {
 TEST_F(portal_rules, FT_3_the_callers_scopes_hold_for_what_is_called_back) {
   cancel_scope host;
   auto in_thread = std::make_optional<expected<int>>(0);
-  std::jthread caller{[&] {
-    (void)wait(all.threads().run([&] { in_thread = door.call(waiting()); }, host.token()), host.token());
-  }};
+  std::jthread caller{
+      [&] { (void)wait(all.threads().run([&] { in_thread = door.call(waiting()); }, host.token()), host.token()); }};
   EXPECT_TRUE(wait(begun.wait(), {}));
   host.cancel(make_error(status_code::cancelled, "enough"));
   caller.join();
@@ -282,9 +281,8 @@ TEST_F(portal_rules, BP_6_a_resource_can_be_entered_and_left_from_outside) {
   EXPECT_EQ(code_of(failed->leave(make_error(status_code::aborted, "a conflict"))), status_code::aborted);
   { const auto dropped = door.enter<std::string>(resource); }
   EXPECT_EQ(story.size(), 8u);
-  const auto closed = door.enter<int>([](cancel_token, task_ready<int>, const auto&) -> expected<void> {
-    return some_error();
-  });
+  const auto closed =
+      door.enter<int>([](cancel_token, task_ready<int>, const auto&) -> expected<void> { return some_error(); });
   EXPECT_EQ(code_of(closed), status_code::data_loss);
 }
 
