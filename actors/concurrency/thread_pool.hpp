@@ -38,6 +38,11 @@ struct run_options {
   std::optional<capacity_limiter> limiter = std::nullopt;  ///< in place of the pool's
 };
 
+/// For default arguments. Had they braces there, GCC 12 would destroy what they make twice within a `co_await`.
+inline run_options default_run_options() {
+  return {};
+}
+
 /// Threads for functions that block, made as they are needed and used again. A function waits for a token of the
 /// limiter, then runs, and gives the token back when it has really ended. Thread-safe.
 class thread_pool {
@@ -68,7 +73,7 @@ class thread_pool {
   /// never runs; afterwards see `run_options`. RESOURCE_EXHAUSTED when there are no more threads, UNAVAILABLE when the
   /// pool is closed.
   template <class Function>
-  run_operation<Function> run(Function work, cancel_token token, run_options options = {});
+  run_operation<Function> run(Function work, cancel_token token, run_options options = default_run_options());
 
   /// For those who bring their own kind of work. Takes it to a thread as soon as `limiter` lets it; then exactly one of
   /// its functions is called, unless it is withdrawn. With an error, none is.

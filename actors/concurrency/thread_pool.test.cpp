@@ -468,5 +468,20 @@ TEST(thread_pool, stress_calls_cancelled_at_any_moment) {
   EXPECT_EQ(static_cast<int>(pool.stats().finished), ran);
 }
 
+boost::asio::awaitable<void> run_at_once(thread_pool& pool, int& sum) {
+  for (int i = 0; i != 3; ++i)
+    sum += *co_await async(pool.run([] { return 7; }, {}), {}, boost::asio::use_awaitable);
+}
+
+/// The options by default are a temporary there.
+TEST(thread_pool, a_coroutine_runs_work_within_one_expression) {
+  thread_pool pool;
+  boost::asio::io_context io;
+  int sum = 0;
+  boost::asio::co_spawn(io, run_at_once(pool, sum), boost::asio::detached);
+  io.run();
+  EXPECT_EQ(sum, 21);
+}
+
 }  // namespace
 }  // namespace troupe

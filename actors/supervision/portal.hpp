@@ -77,7 +77,7 @@ class portal {
   /// Starts `function` there and doesn't wait: the handle is the future. In the order of the calls. Where the portal is
   /// closed the task has failed with UNAVAILABLE.
   template <class Function>
-  auto start_soon(Function function, task_options options = {}) {
+  auto start_soon(Function function, task_options options = default_task_options()) {
     if (closed_)
       return tasks_.start_soon(detail::closed_portal{}, std::move(function), std::move(options));
     return tasks_.start_soon(executor_, std::move(function), std::move(options));
@@ -85,7 +85,8 @@ class portal {
 
   /// Starts `function(token, ready)` there and waits until it is ready: see `task_group::start`.
   template <class Value = std::monostate, class Function>
-  auto start(Function function, const cancel_token& token = work_token(), task_options options = {}) {
+  auto start(Function function, const cancel_token& token = work_token(),
+             task_options options = default_task_options()) {
     auto starting = tasks_.start<Value>(executor_, std::move(function), token, std::move(options));
     using result = expected<typename decltype(starting)::result_type>;
     if (auto usable = check(); !usable)

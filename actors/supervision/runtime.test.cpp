@@ -93,6 +93,22 @@ TEST(runtime, functions_coroutines_and_actors_work_in_it) {
   EXPECT_EQ(code, 0);
 }
 
+TEST(runtime, a_task_is_started_within_one_expression) {
+  const int code = run([](runtime& all) -> asio::awaitable<expected<int>> {
+    task_group group{all.token()};
+    const auto started = co_await async(
+        group.start<int>(
+            all.executor(),
+            [](cancel_token, task_ready<int> ready) -> asio::awaitable<expected<void>> { co_return ready(7); },
+            all.token()),
+        all.token(), asio::use_awaitable);
+    if (auto left = co_await async(group.leave(), all.token(), asio::use_awaitable); !left)
+      co_return left.error();
+    co_return started->start_value;
+  });
+  EXPECT_EQ(code, 7);
+}
+
 TEST(runtime, its_end_cancels_what_came_through_its_portal) {
   std::optional<task_handle<void>> future;
   {

@@ -37,6 +37,11 @@ struct task_options {
   std::string name = {};  ///< when empty, the name of the function's type
 };
 
+/// For default arguments: see `default_run_options()`.
+inline task_options default_task_options() {
+  return {};
+}
+
 namespace detail {
 
 class group_core;
