@@ -7,7 +7,7 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-asan test-tsan bench-echo bench-kernel install format tidy clean
+.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo bench-kernel install format tidy clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
@@ -37,6 +37,13 @@ test-tsan:  ## the same with ThreadSanitizer
 	@tools/setup --python --tsan
 	@tools/build tsan
 	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -j "$(JOBS)"
+
+test-kernel:  ## the kernel's own tests, with each of these
+	@tools/setup --python --tsan
+	@tools/build asan concurrency_test supervision_test
+	@ctest --preset asan -j "$(JOBS)" -R '^(concurrency|supervision)\.'
+	@tools/build tsan concurrency_test supervision_test
+	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -j "$(JOBS)" -R '^(concurrency|supervision)\.'
 
 bench-echo: setup  ## compare the node with a bare gRPC echo
 	@tools/build release troupe-node bench_load bench_bare_echo

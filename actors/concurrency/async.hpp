@@ -1,23 +1,36 @@
 #pragma once
 
 #include "actors/concurrency/async_wait.hpp"
+#include "actors/concurrency/event.hpp"
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -220,6 +233,10 @@ struct coroutine_executor<boost::asio::use_awaitable_t<Executor>> {
 /// `void(expected<T>)`, on the executor that belongs to it. Cancelled by `token` and by Asio's own cancellation alike.
 /// A named operation stays with the caller, who keeps it until the completion: a refused item is still in there. When
 /// the executor's context is destroyed the wait goes with it; nothing is taken then, and nothing lost.
+///
+/// GCC 12 destroys twice what a lambda holds, or an aggregate that is written with braces, when it stands within a
+/// `co_await` expression. References and numbers don't mind. Name an operation that is made from anything else:
+/// `auto work = pool.run([file] { … }, token); co_await async(std::move(work), token, use_awaitable)`.
 template <class Operation, class CompletionToken>
 auto async(Operation&& operation, cancel_token token, CompletionToken&& completion) {
   using executor = typename detail::coroutine_executor<std::decay_t<CompletionToken>>::type;
@@ -228,6 +245,99 @@ auto async(Operation&& operation, cancel_token token, CompletionToken&& completi
   else
     return detail::initiate(std::forward<Operation>(operation), std::move(token),
                             std::forward<CompletionToken>(completion));
+}
+
+namespace detail {
+
+using asio_signal = std::shared_ptr<boost::asio::cancellation_signal>;
+
+/// Where a coroutine and the signal that cancels it run one after the other, on executors of several threads, too.
+template <class Executor>
+Executor one_after_the_other(const Executor& executor) {
+  if constexpr (std::is_constructible_v<Executor, boost::asio::strand<Executor>>)
+    return Executor{boost::asio::make_strand(executor)};
+  else
+    return executor;
+}
+
+/// What Asio makes of an operation that was cancelled: a result that begins with the error code, or an exception.
+template <class T>
+T operation_aborted() {
+  const boost::system::error_code why = boost::asio::error::operation_aborted;
+  if constexpr (requires { requires std::same_as<std::tuple_element_t<0, T>, boost::system::error_code>; }) {
+    T result;
+    std::get<0>(result) = why;
+    return result;
+  } else {
+    throw boost::system::system_error{why};
+  }
+}
+
+/// Has `stop` emitted when the token is cancelled, for as long as this lives; on the executor.
+class emit_when_cancelled {
+ public:
+  template <class Executor>
+  emit_when_cancelled(const cancel_token& token, const Executor& executor, asio_signal stop) {
+    async(over_.wait(), token,
+          boost::asio::bind_executor(executor, [stop = std::move(stop)](const expected<void>& over) {
+            if (!over)
+              stop->emit(boost::asio::cancellation_type::terminal);
+          }));
+  }
+  emit_when_cancelled(const emit_when_cancelled&) = delete;
+  emit_when_cancelled& operator=(const emit_when_cancelled&) = delete;
+  ~emit_when_cancelled() { over_.set(); }
+
+ private:
+  event over_;
+};
+
+template <class T, class Executor, class Keep>
+boost::asio::awaitable<void, Executor> watched(boost::asio::awaitable<T, Executor> work, cancel_token token,
+                                               asio_signal stop, Keep keep) {
+  const emit_when_cancelled watch{token, co_await boost::asio::this_coro::executor, std::move(stop)};
+  if constexpr (std::is_void_v<T>)
+    co_await std::move(work);
+  else
+    keep(co_await std::move(work));
+}
+
+}  // namespace detail
+
+/// Asio's own operations, such as timers and sockets, know nothing of our tokens. This puts one, or a whole coroutine
+/// of them, under a token: `co_await under(token, timer.async_wait(boost::asio::use_awaitable))`. When the token is
+/// cancelled, its deadline included, what `work` waits for gets Asio's terminal cancellation, and this ends as `work`
+/// does: usually by `operation_aborted`, thrown, or returned with `as_tuple`; or well, where the end was there before.
+/// Under a token that is cancelled already nothing is started, which is told in the same way. Asio's cancellation of
+/// the awaiting coroutine goes through to `work`.
+///
+/// `work` runs on the coroutine's executor, in a strand of its own. On an executor type of no `any_io_executor` there
+/// is none: give such a one a strand where several threads run it.
+template <class T, class Executor>
+boost::asio::awaitable<T, Executor> under(cancel_token token, boost::asio::awaitable<T, Executor> work) {
+  if (token.cancelled())
+    co_return detail::operation_aborted<T>();
+  const Executor executor = detail::one_after_the_other(co_await boost::asio::this_coro::executor);
+  const auto stop = std::make_shared<boost::asio::cancellation_signal>();
+  const boost::asio::cancellation_state cancellation = co_await boost::asio::this_coro::cancellation_state;
+  auto outer = cancellation.slot();
+  if (outer.is_connected())
+    outer.assign([stop, executor](boost::asio::cancellation_type how) {
+      boost::asio::dispatch(executor, [stop, how] { stop->emit(how); });
+    });
+  const auto spawn = [&](auto keep) {
+    return boost::asio::co_spawn(
+        executor, detail::watched(std::move(work), std::move(token), stop, std::move(keep)),
+        boost::asio::bind_cancellation_slot(stop->slot(), boost::asio::use_awaitable_t<Executor>{}));
+  };
+  if constexpr (std::is_void_v<T>) {
+    co_await spawn(nullptr);
+  } else {
+    // Asio would want to make one itself to go with an exception.
+    std::optional<T> result;
+    co_await spawn([&result](T value) { result.emplace(std::move(value)); });
+    co_return *std::move(result);
+  }
 }
 
 }  // namespace troupe

@@ -7,9 +7,11 @@
 #include "actors/concurrency/sleep.hpp"
 #include "actors/concurrency/stream.hpp"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 namespace troupe {
@@ -30,7 +32,15 @@ class context {
     boost::asio::co_spawn(*io_, std::move(task), boost::asio::detached);
     run();
   }
-  void run() { io_->poll(); }
+  void run() {
+    io_->restart();
+    io_->poll();
+  }
+  /// Runs until there is nothing to wait for.
+  void finish() {
+    io_->restart();
+    io_->run();
+  }
   void destroy() { io_.reset(); }
 
  private:
@@ -234,6 +244,244 @@ TEST(async, stress_MS_17_no_item_is_lost_to_contexts_that_come_and_go) {
   while (receiver.try_receive())
     ++received;
   EXPECT_EQ(received, sent);
+}
+
+// -- Asio's own operations under a token ------------------------------------------------------------------------------
+
+namespace asio = boost::asio;
+
+/// How `work` under a token came out: a value that is no default, an error that was thrown, or not at all yet.
+struct asio_outcome {
+  std::optional<int> value;
+  boost::system::error_code thrown;
+
+  bool over() const { return value || thrown; }
+};
+
+awaitable<void> note(awaitable<expected<int>> work, cancel_token token, asio_outcome& outcome) {
+  try {
+    outcome.value = *co_await under(token, std::move(work));
+  } catch (const boost::system::system_error& e) {
+    outcome.thrown = e.code();
+  }
+}
+
+/// Begins, waits for a timer that never fires of itself, and goes on to 7 where it is woken without an error.
+awaitable<expected<int>> long_wait(bool& begun) {
+  asio::steady_timer timer{co_await asio::this_coro::executor, std::chrono::hours{1}};
+  begun = true;
+  co_await timer.async_wait(use_awaitable);
+  co_return 7;
+}
+
+TEST(under, what_is_cancelled_already_is_not_started) {
+  cancel_scope scope;
+  scope.cancel();
+  context io;
+  asio_outcome outcome;
+  bool begun = false;
+  io.begin(note(long_wait(begun), scope.token(), outcome));
+  EXPECT_FALSE(begun);
+  EXPECT_EQ(outcome.thrown, asio::error::operation_aborted);
+}
+
+TEST(under, a_cancellation_ends_what_waits_on_the_executor) {
+  cancel_scope scope;
+  context io;
+  asio_outcome outcome;
+  bool begun = false;
+  io.begin(note(long_wait(begun), scope.token(), outcome));
+  EXPECT_TRUE(begun);
+  scope.cancel();
+  EXPECT_FALSE(outcome.over());
+  io.finish();
+  EXPECT_EQ(outcome.thrown, asio::error::operation_aborted);
+}
+
+TEST(under, the_deadline_is_the_token_s_by_its_clock) {
+  virtual_clock clock;
+  cancel_scope host{scope_options{.clock = &clock}};
+  cancel_scope timed{clock.now() + std::chrono::seconds{3}, host.token()};
+  context io;
+  asio_outcome outcome;
+  bool begun = false;
+  io.begin(note(long_wait(begun), timed.token(), outcome));
+  clock.advance(std::chrono::seconds{2});
+  io.run();
+  EXPECT_FALSE(outcome.over());
+  clock.advance(std::chrono::seconds{1});
+  io.finish();
+  EXPECT_EQ(outcome.thrown, asio::error::operation_aborted);
+  EXPECT_TRUE(timed.cancel_called());
+}
+
+/// Waits on although it was told.
+awaitable<expected<int>> stubborn(int& aborted) {
+  asio::steady_timer timer{co_await asio::this_coro::executor, std::chrono::hours{1}};
+  for (int i = 0; i != 3; ++i) {
+    try {
+      co_await timer.async_wait(use_awaitable);
+    } catch (const boost::system::system_error&) {
+      ++aborted;
+    }
+  }
+  co_return 7;
+}
+
+awaitable<void> one_after_the_other(cancel_token token, int& aborted, std::vector<asio_outcome>& outcomes) {
+  for (auto& outcome : outcomes)
+    co_await note(stubborn(aborted), token, outcome);
+}
+
+TEST(under, CS_2_the_cancellation_is_a_level) {
+  cancel_scope scope;
+  context io;
+  int aborted = 0;
+  std::vector<asio_outcome> outcomes(3);
+  io.begin(one_after_the_other(scope.token(), aborted, outcomes));
+  scope.cancel();
+  io.finish();
+  // Inside every further wait fails, what comes of it is the work's; the next under the token is none any more.
+  EXPECT_EQ(aborted, 3);
+  EXPECT_EQ(outcomes[0].value, 7);
+  EXPECT_EQ(outcomes[1].thrown, asio::error::operation_aborted);
+  EXPECT_EQ(outcomes[2].thrown, asio::error::operation_aborted);
+}
+
+TEST(under, CS_20_CS_22_a_shield_in_between_holds_until_it_is_lowered) {
+  cancel_scope outer;
+  cancel_scope inner{scope_options{.shield = true}, outer.token()};
+  context io;
+  asio_outcome during, before;
+  bool begun = false;
+  io.begin(note(long_wait(begun), inner.token(), during));
+  outer.cancel();
+  io.begin(note(long_wait(begun), inner.token(), before));
+  EXPECT_FALSE(during.over());
+  EXPECT_FALSE(before.over());
+  inner.set_shield(false);
+  io.finish();
+  EXPECT_EQ(during.thrown, asio::error::operation_aborted);
+  EXPECT_EQ(before.thrown, asio::error::operation_aborted);
+}
+
+awaitable<expected<int>> seven() {
+  co_await asio::post(use_awaitable);
+  co_return 7;
+}
+
+awaitable<expected<int>> refused() {
+  co_await asio::post(use_awaitable);
+  throw boost::system::system_error{asio::error::connection_refused};
+}
+
+TEST(under, what_ends_of_itself_gives_its_value_or_its_exception) {
+  cancel_scope scope;
+  context io;
+  asio_outcome value, thrown;
+  io.begin(note(seven(), scope.token(), value));
+  io.begin(note(refused(), scope.token(), thrown));
+  io.finish();  // and nothing is left to wait for, though nobody cancels
+  EXPECT_EQ(value.value, 7);
+  EXPECT_EQ(thrown.thrown, asio::error::connection_refused);
+  scope.cancel();
+  asio_outcome never;
+  io.begin(note(seven(), {}, never));
+  EXPECT_EQ(never.value, 7);
+}
+
+awaitable<void> tell(cancel_token token, std::vector<boost::system::error_code>& told) {
+  asio::steady_timer timer{co_await asio::this_coro::executor, std::chrono::hours{1}};
+  for (int i = 0; i != 2; ++i) {
+    const auto [code] = co_await under(token, timer.async_wait(asio::as_tuple(use_awaitable)));
+    told.push_back(code);
+  }
+  timer.expires_after(std::chrono::seconds{0});
+  co_await under({}, timer.async_wait(use_awaitable));
+  told.emplace_back();
+}
+
+TEST(under, a_result_that_begins_with_a_code_says_it_without_an_exception) {
+  cancel_scope scope;
+  context io;
+  std::vector<boost::system::error_code> told;
+  io.begin(tell(scope.token(), told));
+  scope.cancel();
+  io.finish();
+  const boost::system::error_code aborted = asio::error::operation_aborted;
+  EXPECT_EQ(told, (std::vector<boost::system::error_code>{aborted, aborted, {}}));
+}
+
+TEST(under, asio_s_own_cancellation_goes_through) {
+  asio::io_context io;
+  asio::cancellation_signal signal;
+  asio_outcome outcome;
+  bool begun = false;
+  asio::co_spawn(io, note(long_wait(begun), {}, outcome), asio::bind_cancellation_slot(signal.slot(), asio::detached));
+  io.poll();
+  EXPECT_TRUE(begun);
+  signal.emit(asio::cancellation_type::terminal);
+  io.run();
+  EXPECT_EQ(outcome.thrown, asio::error::operation_aborted);
+}
+
+awaitable<expected<int>> hold(std::shared_ptr<int> what) {
+  asio::steady_timer timer{co_await asio::this_coro::executor, std::chrono::hours{1}};
+  co_await timer.async_wait(use_awaitable);
+  co_return *what;
+}
+
+TEST(under, what_waits_goes_with_its_context) {
+  for (const bool cancelled : {false, true}) {
+    cancel_scope scope;
+    auto held = std::make_shared<int>(7);
+    const std::weak_ptr<int> still = held;
+    context io;
+    asio_outcome outcome;
+    io.begin(note(hold(std::move(held)), scope.token(), outcome));
+    if (cancelled)
+      scope.cancel();
+    io.destroy();
+    EXPECT_TRUE(still.expired());
+    EXPECT_FALSE(outcome.over());
+    scope.cancel();
+  }
+}
+
+awaitable<void> count(cancel_token token, std::atomic<int>& ended) {
+  asio_outcome outcome;
+  bool begun = false;
+  co_await note(long_wait(begun), std::move(token), outcome);
+  ended += outcome.thrown == asio::error::operation_aborted ? 1 : 0;
+}
+
+TEST(under, stress_on_several_threads_nobody_is_missed) {
+  std::atomic<int> ended = 0;
+  asio::thread_pool pool{3};
+  for (int n = 0; n != 200; ++n) {
+    cancel_scope scope;
+    for (int i = 0; i != 5; ++i)
+      asio::co_spawn(pool, count(scope.token(), ended), asio::detached);
+    if (n % 2 == 0)
+      std::this_thread::yield();
+    scope.cancel();
+  }
+  pool.join();
+  EXPECT_EQ(ended, 1000);
+}
+
+TEST(under, stress_contexts_go_while_they_are_cancelled) {
+  std::atomic<int> ended = 0;
+  for (int n = 0; n != 200; ++n) {
+    cancel_scope scope;
+    std::jthread canceller;
+    asio::thread_pool pool{2};
+    for (int i = 0; i != 5; ++i)
+      asio::co_spawn(pool, count(scope.token(), ended), asio::detached);
+    canceller = std::jthread{[&] { scope.cancel(); }};
+    pool.stop();
+  }
+  EXPECT_LE(ended, 1000);
 }
 
 }  // namespace

@@ -132,8 +132,11 @@ class machine_clock final : public clock {
   void run() {
     pthread_setname_np(pthread_self(), "timers");
     std::unique_lock lock{mutex_};
-    while (!stopped_) {
+    for (;;) {
+      // The lock is let go of while a timer fires, and much can be told meanwhile.
       fire_due(lock, steady_clock::now());
+      if (stopped_)
+        return;
       if (timers_.next() == no_deadline)
         changed_.wait(lock);
       else

@@ -1,8 +1,11 @@
 #include "actors/concurrency/clock.hpp"
 
+#include "actors/concurrency/event.hpp"
 #include "actors/concurrency/virtual_clock.hpp"
+#include "actors/concurrency/wait.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -180,6 +183,27 @@ TEST(real_clock, an_earlier_timer_overtakes_a_later_one) {
   fired.wait(false);
   EXPECT_TRUE(clock.disarm(later));
   clock.disarm(earlier);
+}
+
+/// A program that ends while a timer fires.
+void end_while_a_timer_fires() {
+  struct slow final : timer {
+    void fire() noexcept override {
+      firing.set();
+      std::this_thread::sleep_for(std::chrono::milliseconds{50});
+    }
+    event firing;
+  };
+  static slow timer;
+  ::alarm(20);
+  real_clock().arm(timer, steady_clock::now());
+  static_cast<void>(wait(timer.firing.wait(), {}));
+  std::exit(0);
+}
+
+TEST(real_clock, ends_with_the_program_also_while_a_timer_fires) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(end_while_a_timer_fires(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

@@ -40,6 +40,12 @@ class thread_pool::core : public std::enable_shared_from_this<core> {
   const std::string& name() const noexcept { return options_.name; }
   const capacity_limiter& limiter() const noexcept { return options_.limiter; }
 
+  void make_kept_threads() {
+    const std::lock_guard lock{mutex_};
+    for (std::size_t made = 0; made != options_.kept_threads; ++made)
+      make_thread();
+  }
+
   /// Counts a piece of work in; false when the pool is closed.
   bool accept() {
     const std::lock_guard lock{mutex_};
@@ -63,9 +69,11 @@ class thread_pool::core : public std::enable_shared_from_this<core> {
       ended.swap(ended_);
       queue_.push_back(std::move(work));
       if (idle_ < queue_.size())
-        if (auto made = make_thread(); !made) {
+        try {
+          make_thread();
+        } catch (const std::system_error& e) {
           queue_.pop_back();
-          return made;
+          return no_thread(options_.name, e);
         }
     }
     changed_.notify_one();
@@ -122,16 +130,15 @@ class thread_pool::core : public std::enable_shared_from_this<core> {
  private:
   using place = std::list<std::thread>::iterator;
 
-  expected<void> make_thread() {
+  void make_thread() {
     const auto me = threads_.emplace(threads_.end());
     try {
       *me = std::thread{[self = shared_from_this(), me] { self->serve(me); }};
-    } catch (const std::system_error& e) {
+    } catch (...) {
       threads_.erase(me);
-      return no_thread(options_.name, e);
+      throw;
     }
     ++idle_;
-    return {};
   }
 
   /// A thread's life.
@@ -156,7 +163,7 @@ class thread_pool::core : public std::enable_shared_from_this<core> {
     std::unique_lock lock{mutex_};
     while (queue_.empty()) {
       const bool late = !done() && changed_.wait_for(lock, options_.idle_time) == std::cv_status::timeout;
-      if (queue_.empty() && (late || done())) {
+      if (queue_.empty() && (done() || (late && threads_.size() > options_.kept_threads))) {
         --idle_;
         end(me);
         return nullptr;
@@ -229,7 +236,15 @@ class thread_pool::core : public std::enable_shared_from_this<core> {
 
 // -- thread_pool ------------------------------------------------------------------------------------------------------
 
-thread_pool::thread_pool(thread_pool_options options) : core_(std::make_shared<core>(std::move(options))) {}
+thread_pool::thread_pool(thread_pool_options options) : core_(std::make_shared<core>(std::move(options))) {
+  try {
+    core_->make_kept_threads();
+  } catch (...) {
+    core_->close();
+    core_->join();
+    throw;
+  }
+}
 
 thread_pool::~thread_pool() {
   close();

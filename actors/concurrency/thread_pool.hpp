@@ -22,6 +22,9 @@ struct thread_pool_options {
   capacity_limiter limiter = *capacity_limiter::make(40);
 
   std::chrono::milliseconds idle_time = std::chrono::seconds{10};  ///< how long a thread without work is kept
+
+  /// Threads that are made at once and kept, however idle.
+  std::size_t kept_threads = 0;
 };
 
 /// How one call into the pool is made.
@@ -34,6 +37,11 @@ struct run_options {
 
   std::optional<capacity_limiter> limiter = std::nullopt;  ///< in place of the pool's
 };
+
+/// For default arguments. Had they braces there, GCC 12 would destroy what they make twice within a `co_await`.
+inline run_options default_run_options() {
+  return {};
+}
 
 /// Threads for functions that block, made as they are needed and used again. A function waits for a token of the
 /// limiter, then runs, and gives the token back when it has really ended. Thread-safe.
@@ -50,6 +58,7 @@ class thread_pool {
   class run_operation;
   class idle_operation;
 
+  /// Throws std::system_error when the threads to be kept can't be made.
   explicit thread_pool(thread_pool_options options = {});
 
   /// Closes the pool and waits for what it has accepted, but not for what was abandoned. One of its own threads may be
@@ -64,7 +73,7 @@ class thread_pool {
   /// never runs; afterwards see `run_options`. RESOURCE_EXHAUSTED when there are no more threads, UNAVAILABLE when the
   /// pool is closed.
   template <class Function>
-  run_operation<Function> run(Function work, cancel_token token, run_options options = {});
+  run_operation<Function> run(Function work, cancel_token token, run_options options = default_run_options());
 
   /// For those who bring their own kind of work. Takes it to a thread as soon as `limiter` lets it; then exactly one of
   /// its functions is called, unless it is withdrawn. With an error, none is.

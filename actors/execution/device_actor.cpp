@@ -1,13 +1,12 @@
 #include "actors/execution/device_actor.hpp"
 
+#include "actors/concurrency/await.hpp"
 #include "actors/concurrency/log.hpp"
 #include "actors/execution/executor_pool.hpp"
 #include "actors/supervision/supervisor.hpp"
 
-#include <caf/actor_cast.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/event_based_actor.hpp>
-#include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 
 #include <optional>
@@ -15,8 +14,6 @@
 
 namespace troupe {
 namespace {
-
-using idle_atom = caf::atom_constant<caf::atom("poolIdle")>;
 
 struct device_state {
   static constexpr const char* name = "device";
@@ -41,12 +38,13 @@ caf::behavior device_actor(caf::stateful_actor<device_state>* self, device what,
       return;
     self->state.exit_reason = exit.reason;
     table->erase(name);
-    // The actor is held until the pool has told it, so that it can't be missed.
-    auto done = [me = caf::actor_cast<caf::actor>(self)] { caf::anon_send(me, idle_atom::value); };
-    if (self->state.pool)
-      self->state.pool->close(std::move(done));
-    else
-      done();
+    if (!self->state.pool)
+      return self->quit(exit.reason);
+    self->state.pool->close();
+    await(self, self->state.pool->drained(), {}, [self](const expected<void>&) {
+      self->state.pool.reset();
+      self->quit(*self->state.exit_reason);
+    });
   });
   return {
       [self, table, what](start_atom) -> caf::result<void> {
@@ -60,10 +58,6 @@ caf::behavior device_actor(caf::stateful_actor<device_state>* self, device what,
         table->insert(what.name, self->state.pool);
         log_event(spdlog::level::info, "device ready", {{"device", what.name}, {"slots", what.slots}});
         return caf::unit;
-      },
-      [self](idle_atom) {
-        self->state.pool.reset();
-        self->quit(*self->state.exit_reason);
       },
   };
 }

@@ -1,13 +1,6 @@
 #include "actors/execution/executor_pool.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <atomic>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <thread>
 #include <utility>
 
 namespace troupe {
@@ -29,137 +22,103 @@ std::shared_ptr<pool_job> make_job(std::function<void()> work) {
   return std::make_shared<function_job>(std::move(work));
 }
 
-struct executor_pool::core {
-  core(std::string pool_name, std::size_t threads) : name(std::move(pool_name)), slots(threads), working(threads) {}
+/// What a job or a lease needs of its pool, which may be gone before it.
+struct executor_pool::shared {
+  explicit shared(std::size_t slots) : limiter(*capacity_limiter::make(static_cast<std::int64_t>(slots))) {}
 
-  const std::string name;
-  const std::size_t slots;
-  std::mutex mutex;
-  std::condition_variable wake;
-  std::deque<std::shared_ptr<pool_job>> queue;
-  std::atomic<std::size_t> waiting = 0;  // what the queue holds, for contended()
-  std::function<void()> on_idle;
-  std::size_t busy = 0;
-  std::size_t leased = 0;  // of those that are busy
-  std::size_t working;     // threads that have not ended
-  std::uint64_t finished = 0;
-  bool closed = false;
+  const capacity_limiter limiter;
+  gate inside;  // jobs and leases
+  std::atomic<std::size_t> queued = 0;
+};
+
+/// A job's way to a thread.
+class executor_pool::job_work final : public pool_work {
+ public:
+  job_work(std::shared_ptr<pool_job> job, std::shared_ptr<shared> of)
+      : pool_work({}, {}), job_(std::move(job)), shared_(std::move(of)) {
+    shared_->queued.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  /// It will not run.
+  void refuse() noexcept {
+    leave_queue();
+    shared_->inside.leave();
+  }
+
+ private:
+  void run() noexcept override {
+    leave_queue();
+    // What the job held is gone before the slot is free.
+    std::exchange(job_, nullptr)->run();
+  }
+  void ended() noexcept override { shared_->inside.leave(); }
+
+  /// For want of threads, of which there are as many as slots.
+  void refused(error) noexcept override { refuse(); }
+
+  void leave_queue() noexcept {
+    shared_->queued.fetch_sub(1, std::memory_order_relaxed);
+    job_->queued_.store(false, std::memory_order_release);
+  }
+
+  std::shared_ptr<pool_job> job_;
+  const std::shared_ptr<shared> shared_;
 };
 
 executor_pool::executor_pool(std::string name, std::size_t slots)
-    : core_(std::make_shared<core>(std::move(name), std::max<std::size_t>(slots, 1))) {
-  try {
-    for (std::size_t slot = 0; slot != core_->slots; ++slot)
-      threads_.emplace_back([pool = core_, slot] { work(pool, slot); });
-  } catch (...) {
-    close();
-    for (auto& thread : threads_)
-      thread.join();
-    throw;
-  }
-}
+    : name_(std::move(name)),
+      slots_(std::max<std::size_t>(slots, 1)),
+      shared_(std::make_shared<shared>(slots_)),
+      threads_({.name = name_, .limiter = shared_->limiter, .kept_threads = slots_}) {}
 
 executor_pool::~executor_pool() {
   close();
-  for (auto& thread : threads_)
-    if (thread.get_id() == std::this_thread::get_id())
-      thread.detach();
-    else
-      thread.join();
 }
 
 bool executor_pool::submit(std::shared_ptr<pool_job> job) {
-  {
-    const std::lock_guard lock{core_->mutex};
-    if (core_->closed)
-      return false;
-    if (std::exchange(job->queued_, true))
-      return true;
-    core_->queue.push_back(std::move(job));
-    core_->waiting = core_->queue.size();
-  }
-  core_->wake.notify_one();
-  return true;
-}
-
-bool executor_pool::try_lease() {
-  const std::lock_guard lock{core_->mutex};
-  if (core_->closed || core_->busy == core_->slots || !core_->queue.empty())
+  if (job->queued_.exchange(true, std::memory_order_acq_rel))
+    return true;
+  if (!shared_->inside.enter()) {
+    job->queued_.store(false, std::memory_order_release);
     return false;
-  ++core_->busy;
-  ++core_->leased;
-  return true;
+  }
+  const auto work = std::make_shared<job_work>(std::move(job), shared_);
+  if (threads_.submit(work, shared_->limiter))
+    return true;
+  work->refuse();
+  return false;
 }
 
-void executor_pool::release() {
-  // Once the slot is back the pool may go.
-  const auto pool = core_;
-  bool closed = false, waited_for = false;
-  {
-    const std::lock_guard lock{pool->mutex};
-    --pool->busy;
-    --pool->leased;
-    closed = pool->closed;
-    waited_for = !pool->queue.empty();
-  }
-  if (closed)
-    pool->wake.notify_all();
-  else if (waited_for)
-    pool->wake.notify_one();
+std::optional<executor_pool::lease> executor_pool::try_lease(owner borrower) {
+  if (!shared_->inside.enter())
+    return std::nullopt;
+  if (auto slot = shared_->limiter.try_acquire(borrower))
+    return lease{*std::move(slot), shared_};
+  shared_->inside.leave();
+  return std::nullopt;
 }
 
-void executor_pool::close(std::function<void()> on_idle) {
-  {
-    const std::lock_guard lock{core_->mutex};
-    if (core_->closed)
-      return;
-    core_->closed = true;
-    core_->on_idle = std::move(on_idle);
-  }
-  core_->wake.notify_all();
+void executor_pool::close() {
+  shared_->inside.close();
+}
+
+gate::drained_operation executor_pool::drained() const {
+  return shared_->inside.drained();
 }
 
 bool executor_pool::contended() const noexcept {
-  return core_->waiting.load(std::memory_order_relaxed) > 0;
-}
-
-const std::string& executor_pool::name() const noexcept {
-  return core_->name;
+  return shared_->queued.load(std::memory_order_relaxed) > 0;
 }
 
 executor_pool::statistics executor_pool::stats() const {
-  const std::lock_guard lock{core_->mutex};
-  return {core_->slots, core_->busy, core_->queue.size(), core_->finished};
+  return {slots_, shared_->limiter.stats().borrowed, shared_->queued, threads_.stats().finished};
 }
 
-void executor_pool::work(const std::shared_ptr<core>& pool, std::size_t slot) {
-  const auto thread_name = pool->name.substr(0, 12) + "/" + std::to_string(slot);
-  pthread_setname_np(pthread_self(), thread_name.substr(0, 15).c_str());
-  std::unique_lock lock{pool->mutex};
-  for (;;) {
-    // A slot may be leased to a thread that is not the pool's; then one of the pool's stays idle.
-    pool->wake.wait(lock,
-                    [&] { return pool->queue.empty() ? pool->closed && pool->leased == 0 : pool->busy < pool->slots; });
-    if (pool->queue.empty())
-      break;
-    auto job = std::move(pool->queue.front());
-    pool->queue.pop_front();
-    pool->waiting = pool->queue.size();
-    job->queued_ = false;
-    ++pool->busy;
-    lock.unlock();
-    job->run();
-    job.reset();  // what it held is gone before the slot is free
-    lock.lock();
-    --pool->busy;
-    ++pool->finished;
-  }
-  if (--pool->working > 0)
+executor_pool::lease::~lease() {
+  if (!shared_)
     return;
-  const auto on_idle = std::exchange(pool->on_idle, nullptr);
-  lock.unlock();
-  if (on_idle)
-    on_idle();
+  slot_.release();
+  shared_->inside.leave();
 }
 
 }  // namespace troupe

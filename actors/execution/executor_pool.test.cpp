@@ -1,5 +1,7 @@
 #include "actors/execution/executor_pool.hpp"
 
+#include "actors/concurrency/wait.hpp"
+
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -70,14 +72,14 @@ TEST(executor_pool, queues_a_job_once_and_again_while_it_runs) {
 TEST(executor_pool, closing_runs_what_is_queued_and_refuses_the_rest) {
   executor_pool pool{"CPU", 1};
   std::atomic<int> ran = 0;
-  std::binary_semaphore go{0}, idle{0};
+  std::binary_semaphore go{0};
   EXPECT_TRUE(pool.submit(make_job([&] { go.acquire(); })));
   EXPECT_TRUE(pool.submit(make_job([&] { ++ran; })));
-  pool.close([&] { idle.release(); });
+  pool.close();
   EXPECT_FALSE(pool.submit(make_job([&] { ++ran; })));
-  EXPECT_FALSE(idle.try_acquire());
+  EXPECT_NE(pool.stats().busy, 0u);
   go.release();
-  idle.acquire();
+  EXPECT_TRUE(wait(pool.drained(), {}));
   EXPECT_EQ(ran, 1);
   EXPECT_EQ(pool.stats().finished, 2u);
 }
@@ -97,13 +99,14 @@ TEST(executor_pool, lets_go_of_a_job_before_its_slot_is_free) {
 TEST(executor_pool, a_leased_slot_is_not_the_pools_until_it_is_back) {
   executor_pool pool{"CPU", 1};
   std::latch ran{1};
-  ASSERT_TRUE(pool.try_lease());
-  EXPECT_FALSE(pool.try_lease());
+  auto leased = pool.try_lease(owner{&ran});
+  ASSERT_TRUE(leased);
+  EXPECT_FALSE(pool.try_lease(this_thread_owner()));
   EXPECT_TRUE(pool.submit(make_job([&] { ran.count_down(); })));
   EXPECT_EQ(pool.stats().busy, 1u);
   EXPECT_EQ(pool.stats().queued, 1u);
   EXPECT_FALSE(ran.try_wait());
-  pool.release();
+  leased.reset();
   ran.wait();
 }
 
@@ -116,39 +119,45 @@ TEST(executor_pool, leases_nothing_over_the_head_of_a_waiting_job) {
     go.acquire();
   })));
   running.wait();
-  ASSERT_TRUE(pool.try_lease());
+  auto leased = pool.try_lease(owner{&running});
+  ASSERT_TRUE(leased);
   EXPECT_TRUE(pool.submit(make_job([] {})));
-  EXPECT_FALSE(pool.try_lease());
+  EXPECT_FALSE(pool.try_lease(this_thread_owner()));
   go.release();
-  pool.release();
+  leased.reset();
   pool.close();
-  EXPECT_FALSE(pool.try_lease());
+  EXPECT_FALSE(pool.try_lease(this_thread_owner()));
 }
 
 TEST(executor_pool, is_idle_only_when_its_leased_slots_are_back) {
   executor_pool pool{"CPU", 1};
-  std::binary_semaphore idle{0};
-  ASSERT_TRUE(pool.try_lease());
-  pool.close([&] { idle.release(); });
-  EXPECT_FALSE(idle.try_acquire_for(std::chrono::milliseconds{50}));
-  pool.release();
-  idle.acquire();
+  auto leased = pool.try_lease(this_thread_owner());
+  ASSERT_TRUE(leased);
+  pool.close();
+  auto soon = move_on_after(std::chrono::milliseconds{50}, {});
+  EXPECT_FALSE(wait(pool.drained(), soon.token()));
+  leased.reset();
+  EXPECT_TRUE(wait(pool.drained(), {}));
 }
 
 TEST(executor_pool, every_slot_that_comes_back_takes_a_waiting_job) {
   executor_pool pool{"CPU", 2};
   for (int round = 0; round != 100; ++round) {
-    for (int i = 0; i != 2; ++i)
-      while (!pool.try_lease())
-        std::this_thread::yield();
+    std::optional<executor_pool::lease> leases[2];
+    for (auto& leased : leases)
+      while (!leased)
+        if (auto slot = pool.try_lease(owner{&leased}))
+          leased.emplace(*std::move(slot));
+        else
+          std::this_thread::yield();
     const auto both = std::make_shared<std::latch>(2), done = std::make_shared<std::latch>(2);
     for (int i = 0; i != 2; ++i)
       EXPECT_TRUE(pool.submit(make_job([both, done] {
         both->arrive_and_wait();  // for ever, if one job waits for the end of the other
         done->count_down();
       })));
-    pool.release();
-    pool.release();
+    for (auto& leased : leases)
+      leased.reset();
     done->wait();
   }
 }
@@ -198,9 +207,8 @@ TEST(executor_pool, stress_leases_and_jobs_never_exceed_the_slots) {
     for (int t = 0; t != 3; ++t)
       threads.emplace_back([&] {
         for (int i = 0; i != 2000; ++i)
-          if (pool.try_lease()) {
+          if (const auto leased = pool.try_lease(this_thread_owner())) {
             work();
-            pool.release();
           } else {
             EXPECT_TRUE(pool.submit(make_job(work)));
           }

@@ -52,7 +52,8 @@ void instance_runner::wake() noexcept {
   const auto self = shared_from_this();
   const auto pool = pool_;
   auto call = **std::exchange(result, std::nullopt);
-  if (!pool->try_lease()) {
+  auto slot = pool->try_lease(troupe::owner{this});
+  if (!slot) {
     receive_.undo(std::move(call));
     enqueue();
     return;
@@ -64,7 +65,7 @@ void instance_runner::wake() noexcept {
     receive_.undo(std::move(call));
     finish();
   }
-  pool->release();
+  slot.reset();
   if (more)
     enqueue();
 }

@@ -47,7 +47,20 @@ struct runner_test : testing::Test {
     stopped.acquire();
   }
 
+  void take_both_slots() {
+    for (auto& taken : slots) {
+      auto slot = pool->try_lease(owner{&taken});
+      ASSERT_TRUE(slot);
+      taken.emplace(*std::move(slot));
+    }
+  }
+  void give_slots_back() {
+    for (auto& taken : slots)
+      taken.reset();
+  }
+
   std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", 2);
+  std::optional<executor_pool::lease> slots[2];
   std::shared_ptr<served_model> model;
 };
 
@@ -130,14 +143,12 @@ TEST_F(runner_test, an_instance_that_was_woken_and_is_stopped_wakes_the_next_one
   const auto second = start(nothing);
   await_parked(2);
   await([&] { return pool->stats().busy == 0; });
-  for (int i = 0; i != 2; ++i)
-    ASSERT_TRUE(pool->try_lease());
+  take_both_slots();
   const auto call = submit();
   ASSERT_EQ(pool->stats().queued, 2u) << "each was handed the call, put it back, and waits for a slot";
   std::binary_semaphore stopped{0};
   first->stop(make_error(status_code::unavailable, "stopping"), [&] { stopped.release(); });
-  for (int i = 0; i != 2; ++i)
-    pool->release();
+  give_slots_back();
   EXPECT_TRUE(call->wait());
   stopped.acquire();
   stop(*second);
@@ -147,8 +158,7 @@ TEST_F(runner_test, a_call_that_waits_for_a_slot_is_in_the_queue) {
   const auto runner = start(nothing);
   await_parked();
   await([&] { return pool->stats().busy == 0; });
-  for (int i = 0; i != 2; ++i)
-    ASSERT_TRUE(pool->try_lease());
+  take_both_slots();
   const auto withdrawn = submit(), cancelled = submit(), left = submit();
   EXPECT_TRUE(model->withdraw(*withdrawn));
   cancelled->scope().cancel(make_error(status_code::cancelled, "gone"));
@@ -156,8 +166,7 @@ TEST_F(runner_test, a_call_that_waits_for_a_slot_is_in_the_queue) {
   EXPECT_EQ(cancelled->wait().error().cause, "gone");
   model->set_unavailable(make_error(status_code::internal, "broken"));
   EXPECT_EQ(left->wait().error().code, status_code::unavailable);
-  for (int i = 0; i != 2; ++i)
-    pool->release();
+  give_slots_back();
   stop(*runner);
   EXPECT_EQ(model->counts().executed, 0u);
 }
@@ -229,12 +238,10 @@ TEST_F(runner_test, hands_immediate_calls_over_when_no_slot_is_free) {
   const auto runner = start(note, true);
   await_parked();
   await([&] { return pool->stats().busy == 0; });
-  ASSERT_TRUE(pool->try_lease());
-  ASSERT_TRUE(pool->try_lease());
+  take_both_slots();
   const auto call = submit();
   EXPECT_FALSE(call->answered());
-  pool->release();
-  pool->release();
+  give_slots_back();
   EXPECT_TRUE(call->wait());
   EXPECT_NE(where, std::this_thread::get_id());
   stop(*runner);

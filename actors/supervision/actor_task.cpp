@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <map>
+#include <vector>
 
 namespace troupe {
 
@@ -39,11 +40,14 @@ namespace troupe {
 namespace {
 
 using cancel_atom = caf::atom_constant<caf::atom("taskCancel")>;
+using settle_atom = caf::atom_constant<caf::atom("taskSettle")>;
 
 /// An actor's task, from its start to its end.
 struct running_task {
   std::shared_ptr<actor_task> what;
   std::optional<std::stop_callback<std::function<void()>>> on_cancel;
+  caf::actor_addr asked;                  // the supervisor that is to start it
+  bool refused = false;                   // by that supervisor, which is ending
   bool answered = false;                  // its supervisor has said that it runs
   std::optional<expected<void>> outcome;  // its end, should that be known first
 };
@@ -83,6 +87,22 @@ class keeper {
       ask(*self_, self_->state.supervisor, admin::terminate_child(id), [](const auto&) {});
   }
 
+  /// A supervisor has ended. Its reports may still be on their way: ends are told before them.
+  void on_down(const caf::actor_addr& supervisor) {
+    if (self_->state.supervisor == supervisor)
+      self_->state.supervisor = nullptr;
+    caf::anon_send(caf::actor_cast<caf::actor>(self_), settle_atom::value, supervisor);
+  }
+
+  void on_settled(const caf::actor_addr& supervisor) {
+    std::vector<std::string> refused;
+    for (const auto& [id, entry] : tasks())
+      if (entry.refused && entry.asked == supervisor)
+        refused.push_back(id);
+    for (const auto& id : refused)
+      settle(id);
+  }
+
   void on_report(const supervisor_report& report) {
     using enum report_context;
     const auto found = tasks().find(report.child);
@@ -113,6 +133,7 @@ class keeper {
         caf::anon_send(to, actor_task_report{std::make_shared<const supervisor_report>(report)});
     };
     self_->state.supervisor = spawn_supervisor(self_->system(), std::move(flags), {});
+    self_->monitor(self_->state.supervisor);
     caf::anon_send(self_->state.supervisor, start_atom::value);
   }
 
@@ -123,35 +144,48 @@ class keeper {
       return end(id, tasks().at(id), task.promise.token().reason(), true);
     if (!state.supervisor)
       make_supervisor();
+    tasks().at(id).asked = state.supervisor.address();
+    tasks().at(id).refused = false;
     child_spec spec{.id = id, .start = task.make};
     spec.restart = isolates_ ? restart_type::temporary : restart_type::transient;
     spec.significant = !isolates_;
     ask(*self_, state.supervisor, admin::start_child(std::move(spec), task.promise.token()),
-        [this, id, asked = state.supervisor](const admin_result<started_child>& answer) {
-          on_answer(id, asked, answer);
-        });
+        [this, id](const admin_result<started_child>& answer) { on_answer(id, answer); });
   }
 
-  void on_answer(const std::string& id, const caf::actor& asked, const admin_result<started_child>& answer) {
+  void on_answer(const std::string& id, const admin_result<started_child>& answer) {
     auto& entry = tasks().at(id);
+    const auto token = entry.what->promise.token();
     if (answer) {
       entry.answered = true;
       if (entry.what->ready)
         (void)(*entry.what->ready)(answer->info);
       if (entry.outcome)
         end(id, entry, *std::move(entry.outcome));
-      else if (entry.what->promise.token().cancelled())
+      else if (token.cancelled())
         cancel(id);  // meanwhile
-    } else if (answer.error().what == admin_errc::no_supervisor && !entry.what->promise.token().cancelled()) {
-      // It has ended with the last of the others.
-      if (self_->state.supervisor == asked)
+    } else if (answer.error().what == admin_errc::no_supervisor) {
+      // It has ended with the last of the others, or is ending after a failure. What it still has to report of this
+      // child, which may have been starting, comes before its end.
+      entry.refused = true;
+      if (self_->state.supervisor == entry.asked)
         self_->state.supervisor = nullptr;
-      start_child(id);
+      if (const auto asked = caf::actor_cast<caf::actor>(entry.asked))
+        self_->monitor(asked);  // once more: its end may have been told before
+      else
+        on_down(entry.asked);
     } else {
-      const auto token = entry.what->promise.token();
-      const bool failed = answer.error().what == admin_errc::start_failed;
-      end(id, entry, token.cancelled() && !failed ? token.reason() : static_cast<const error&>(answer.error()), true);
+      end(id, entry, token.cancelled() && answer.error().cancellation ? token.reason() : error{answer.error()}, true);
     }
+  }
+
+  /// The supervisor that refused a task is gone, and has told everything.
+  void settle(const std::string& id) {
+    auto& entry = tasks().at(id);
+    if (entry.outcome)
+      end(id, entry, *std::move(entry.outcome), true);
+    else
+      start_child(id);
   }
 
   void end(const std::string& id, running_task& task, expected<void> outcome, bool never_ran = false) {
@@ -177,7 +211,9 @@ class keeper {
 
 caf::behavior keep_actors(caf::stateful_actor<keeper_state>* self, bool isolates) {
   const auto tasks = std::make_shared<keeper>(self, isolates);
+  self->set_down_handler([tasks](const caf::down_msg& down) { tasks->on_down(down.source); });
   return {
+      [tasks](settle_atom, const caf::actor_addr& supervisor) { tasks->on_settled(supervisor); },
       [tasks](const actor_task_start& message) { tasks->start(message.task); },
       [tasks](cancel_atom, const std::string& id) { tasks->cancel(id); },
       [tasks](const actor_task_report& message) { tasks->on_report(*message.what); },
@@ -194,7 +230,7 @@ void hand_over(caf::actor_system& system, actor_task task) {
   const auto policy = task.promise.policy();
   const auto kept = task.promise.group_local(&system, [&]() -> std::shared_ptr<void> {
     auto handle = std::make_shared<keeper_handle>();
-    handle->keeper = system.spawn(keep_actors, policy == failure_policy::isolate);
+    handle->keeper = system.spawn(keep_actors, policy == task_failure_policy::isolate);
     return handle;
   });
   caf::anon_send(std::static_pointer_cast<keeper_handle>(kept)->keeper,

@@ -54,12 +54,14 @@ class portal {
  public:
   using executor_type = boost::asio::io_context::executor_type;
 
+  /// `executor` stays there until the portal is closed and left.
   portal(executor_type executor, const cancel_token& parent)
-      : executor_(std::move(executor)), tasks_(parent, {.on_failure = failure_policy::isolate}) {}
+      : executor_(std::move(executor)), tasks_(parent, {.on_failure = task_failure_policy::isolate}) {}
 
   /// Calls `function` there and waits for what it comes to. `token` is the caller's: cancelled, the call is, too, and
-  /// its reason is the answer; in work of a thread pool it is that work's, unless that was abandoned. CANCELLED when the
-  /// call was cancelled from elsewhere; FAILED_PRECONDITION on a thread of the runtime, which would wait for itself.
+  /// its reason is the answer; in work of a thread pool it is that work's, unless that was abandoned. CANCELLED when
+  /// the call was cancelled from elsewhere; FAILED_PRECONDITION on a thread of the runtime, which would wait for
+  /// itself.
   template <class Function>
   auto call(Function function, const cancel_token& token = work_token()) {
     using result = expected<typename launcher::template result<Function>>;
@@ -75,7 +77,7 @@ class portal {
   /// Starts `function` there and doesn't wait: the handle is the future. In the order of the calls. Where the portal is
   /// closed the task has failed with UNAVAILABLE.
   template <class Function>
-  auto start_soon(Function function, task_options options = {}) {
+  auto start_soon(Function function, task_options options = default_task_options()) {
     if (closed_)
       return tasks_.start_soon(detail::closed_portal{}, std::move(function), std::move(options));
     return tasks_.start_soon(executor_, std::move(function), std::move(options));
@@ -83,7 +85,8 @@ class portal {
 
   /// Starts `function(token, ready)` there and waits until it is ready: see `task_group::start`.
   template <class Value = std::monostate, class Function>
-  auto start(Function function, const cancel_token& token = work_token(), task_options options = {}) {
+  auto start(Function function, const cancel_token& token = work_token(),
+             task_options options = default_task_options()) {
     auto starting = tasks_.start<Value>(executor_, std::move(function), token, std::move(options));
     using result = expected<typename decltype(starting)::result_type>;
     if (auto usable = check(); !usable)
@@ -114,11 +117,14 @@ class portal {
  private:
   using launcher = task_launcher<executor_type>;
 
+  /// The executor may be gone once the portal is closed, and is not asked then.
   expected<void> check() const {
+    if (closed_)
+      return detail::portal_is_closed();
     if (on_runtime_thread() || executor_.running_in_this_thread())
       return make_error(status_code::failed_precondition, "a thread of the runtime would wait for itself",
                         "await what is to be called, or start it in a task group");
-    return closed_ ? expected<void>{detail::portal_is_closed()} : expected<void>{};
+    return {};
   }
 
   /// A task that was refused because the group was left meanwhile is one of a closed portal; one that the caller's
@@ -172,12 +178,10 @@ class entered_resource {
 template <class Value, class Function>
 expected<entered_resource<Value>> portal::enter(Function function, const cancel_token& token) {
   auto [sender, receiver] = *make_stream<expected<void>>(1);
-  auto started = start<Value>(
-      [function = std::move(function), left = std::move(receiver)](const cancel_token& own,
-                                                                    const task_ready<Value>& ready) {
-        return function(own, ready, left);
-      },
-      token);
+  auto started =
+      start<Value>([function = std::move(function), left = std::move(receiver)](
+                       const cancel_token& own, const task_ready<Value>& ready) { return function(own, ready, left); },
+                   token);
   if (!started)
     return std::move(started).error();
   return entered_resource<Value>{std::move(started->start_value), std::move(started->task), std::move(sender)};

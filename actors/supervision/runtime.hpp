@@ -34,8 +34,8 @@ class runtime {
   thread_pool& threads() noexcept;
   portal& door() noexcept;
 
-  /// Has SIGINT and SIGTERM cancel the root scope from here on, and every further one call `on_again` in the coroutines'
-  /// thread.
+  /// Has SIGINT and SIGTERM cancel the root scope from here on, and every further one call `on_again` in the
+  /// coroutines' thread.
   void cancel_on_signals(std::function<void(int signal)> on_again = {});
 
   /// The first signal that came; 0 for none.
@@ -48,7 +48,8 @@ class runtime {
 
 namespace detail {
 
-/// What the program's end is to the process: `value`, or 128 and the signal that cancelled it, or 1 with the error told.
+/// What the program's end is to the process: `value`, or 128 and the signal that cancelled it, or 1 with the error
+/// told.
 int exit_code(const runtime& of, const expected<int>& outcome);
 
 template <class Main>
@@ -69,9 +70,9 @@ expected<int> call_main(Main& main, runtime& with) {
 }  // namespace detail
 
 /// Runs a program: `main(runtime&)`, which may be a coroutine and returns nothing or the exit code, possibly as an
-/// `expected`. SIGINT and SIGTERM cancel the runtime's root scope, under which main is to wait. Returns the code for the
-/// process: main's own; 130 and 143 when it ended by the cancellation of such a signal; 1 after an error, which is told
-/// on standard error.
+/// `expected`. SIGINT and SIGTERM cancel the runtime's root scope, under which main is to wait. Returns the code for
+/// the process: main's own; 130 and 143 when it ended by the cancellation of such a signal; 1 after an error, which is
+/// told on standard error.
 template <class Main>
 int run(Main main, runtime_options options = {}) {
   runtime all{std::move(options)};

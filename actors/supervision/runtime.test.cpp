@@ -25,7 +25,8 @@ TEST(run, the_result_of_main_is_the_exit_code) {
 
 TEST(run, an_error_is_told_and_makes_the_exit_code_1) {
   testing::internal::CaptureStderr();
-  const int code = run([](runtime&) -> expected<int> { return make_error(status_code::data_loss, "the disk is full"); });
+  const int code =
+      run([](runtime&) -> expected<int> { return make_error(status_code::data_loss, "the disk is full"); });
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "DATA_LOSS: the disk is full\n");
   EXPECT_EQ(code, 1);
   testing::internal::CaptureStderr();
@@ -53,9 +54,9 @@ TEST(run, a_signal_cancels_a_main_that_is_a_coroutine) {
 
 TEST(run, a_main_that_ends_well_in_spite_of_a_signal_has_ended_well) {
   EXPECT_EQ(run([&](runtime& all) {
-    std::raise(SIGTERM);
-    EXPECT_FALSE(wait(event{}.wait(), all.token()));
-  }),
+              std::raise(SIGTERM);
+              EXPECT_FALSE(wait(event{}.wait(), all.token()));
+            }),
             0);
 }
 
@@ -90,6 +91,22 @@ TEST(runtime, functions_coroutines_and_actors_work_in_it) {
     });
   });
   EXPECT_EQ(code, 0);
+}
+
+TEST(runtime, a_task_is_started_within_one_expression) {
+  const int code = run([](runtime& all) -> asio::awaitable<expected<int>> {
+    task_group group{all.token()};
+    const auto started = co_await async(
+        group.start<int>(
+            all.executor(),
+            [](cancel_token, task_ready<int> ready) -> asio::awaitable<expected<void>> { co_return ready(7); },
+            all.token()),
+        all.token(), asio::use_awaitable);
+    if (auto left = co_await async(group.leave(), all.token(), asio::use_awaitable); !left)
+      co_return left.error();
+    co_return started->start_value;
+  });
+  EXPECT_EQ(code, 7);
 }
 
 TEST(runtime, its_end_cancels_what_came_through_its_portal) {

@@ -215,9 +215,10 @@ void supervision::instance_gone(child& c, caf::error reason) {
   due_.clear(c.serial);
   c.ended.reset();
   c.scope.reset();
-  // What a dead child answers says less than why it died.
-  const auto why =
-      failure && *failure == caf::sec::request_receiver_down ? or_ended(reason) : failure.value_or(caf::error{});
+  // What a dead child answers says less than why it died, and so does that its start was called off.
+  const bool died = failure && *failure == caf::sec::request_receiver_down;
+  const bool failed_itself = failure && c.given_up && !c.killed && !is_shutdown(reason);
+  const auto why = died || failed_itself ? or_ended(reason) : failure.value_or(caf::error{});
   if (failure)
     report(report_context::start_error, c, why);
   else if (c.ignored || (well && !normal_is_odd))

@@ -7,9 +7,13 @@
 namespace troupe {
 namespace {
 
-spdlog::level::level_enum level_of(report_context context) {
-  return context == report_context::progress || context == report_context::ended ? spdlog::level::debug
-                                                                                 : spdlog::level::err;
+spdlog::level::level_enum level_of(const supervisor_report& report) {
+  using enum report_context;
+  // A start that somebody took back is no failure; one that took too long is.
+  const bool taken_back =
+      report.context == start_error && report.reason.cancellation && report.reason.code == status_code::cancelled;
+  return taken_back || report.context == progress || report.context == ended ? spdlog::level::debug
+                                                                             : spdlog::level::err;
 }
 
 std::string_view event_of(report_context context) {
@@ -31,7 +35,7 @@ std::string_view event_of(report_context context) {
 }
 
 void write(const supervisor_report& report) {
-  const auto level = level_of(report.context);
+  const auto level = level_of(report);
   if (!logs(level))
     return;
   if (report.context == report_context::progress) {

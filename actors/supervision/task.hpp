@@ -28,7 +28,7 @@ enum class task_status : std::uint8_t {
 std::string_view to_string(task_status status) noexcept;
 
 /// What the failure of a task means for its group.
-enum class failure_policy : std::uint8_t {
+enum class task_failure_policy : std::uint8_t {
   cancel_group,  ///< the others are cancelled, and the failure is the group's
   isolate,       ///< it concerns whoever has the task's handle
 };
@@ -36,6 +36,11 @@ enum class failure_policy : std::uint8_t {
 struct task_options {
   std::string name = {};  ///< when empty, the name of the function's type
 };
+
+/// For default arguments: see `default_run_options()`.
+inline task_options default_task_options() {
+  return {};
+}
 
 namespace detail {
 
@@ -80,7 +85,7 @@ class task_base {
 
   void set_starter(std::shared_ptr<task_starter> who) { starter_ = std::move(who); }
 
-  failure_policy policy() const noexcept;
+  task_failure_policy policy() const noexcept;
 
   /// What a launcher keeps for all the tasks of the group that run at `where`; made when it is first asked for.
   std::shared_ptr<void> group_local(const void* where, const std::function<std::shared_ptr<void>()>& make) const;
@@ -283,7 +288,7 @@ class task_promise {
   cancel_token token() const noexcept { return state_->token(); }
   std::string name() const { return state_->name(); }
 
-  failure_policy policy() const noexcept { return state_->policy(); }
+  task_failure_policy policy() const noexcept { return state_->policy(); }
   std::shared_ptr<void> group_local(const void* where, const std::function<std::shared_ptr<void>()>& make) const {
     return state_->group_local(where, make);
   }

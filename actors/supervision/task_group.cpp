@@ -50,7 +50,7 @@ class group_core {
 
   cancel_scope& scope() noexcept { return scope_; }
   std::uint64_t id() const noexcept { return id_; }
-  failure_policy policy() const noexcept { return options_.on_failure; }
+  task_failure_policy policy() const noexcept { return options_.on_failure; }
 
   std::shared_ptr<void> local(const void* where, const std::function<std::shared_ptr<void>()>& make) {
     const std::lock_guard lock{local_mutex_};
@@ -76,7 +76,7 @@ class group_core {
       const std::lock_guard lock{mutex_};
       ++counts_.failed;
     }
-    if (options_.on_failure == failure_policy::cancel_group)
+    if (options_.on_failure == task_failure_policy::cancel_group)
       add(why);
   }
 
@@ -216,7 +216,7 @@ std::uint64_t task_base::parent() const noexcept {
   return group_->id();
 }
 
-failure_policy task_base::policy() const noexcept {
+task_failure_policy task_base::policy() const noexcept {
   return group_->policy();
 }
 

@@ -6,7 +6,7 @@
 namespace troupe {
 
 struct task_group_options {
-  failure_policy on_failure = failure_policy::cancel_group;
+  task_failure_policy on_failure = task_failure_policy::cancel_group;
 };
 
 /// Tasks that belong together: nobody leaves the group before all of them have ended. The first that fails, or a
@@ -42,7 +42,7 @@ class task_group {
   /// is to run it. In a group that was left nothing is started, which the log tells: the handle's task has failed with
   /// FAILED_PRECONDITION.
   template <class Where, class Function>
-  auto start_soon(Where&& where, Function function, task_options options = {}) {
+  auto start_soon(Where&& where, Function function, task_options options = default_task_options()) {
     using launcher = task_launcher<std::remove_cvref_t<Where>>;
     using result = typename launcher::template result<Function>;
     auto task = detail::open_task<result>(core_, std::move(options), typeid(Function), nullptr);
@@ -56,7 +56,7 @@ class task_group {
   /// then it runs under `token`, which is also waited under, and its failure is that of the start alone; from then on
   /// it is one of the group. Cancelled meanwhile, the start waits for the task to end.
   template <class Value = std::monostate, class Where, class Function>
-  auto start(Where&& where, Function function, cancel_token token, task_options options = {}) {
+  auto start(Where&& where, Function function, cancel_token token, task_options options = default_task_options()) {
     return start_operation<Value, std::remove_cvref_t<Where>, Function>{core_, where, std::move(function),
                                                                         std::move(token), std::move(options)};
   }

@@ -144,16 +144,22 @@ caf::behavior play(caf::stateful_actor<playing_state>* self, script what, bool s
     else
       self->quit(to_caf(outcome.error()));
   };
-  await(self, what.until.wait(), self->state.scope.token(), [self, what, end](expected<void> waited) {
-    if (what.linger)
-      await(self, what.linger->wait(), {}, [=](const expected<void>&) { end(what.outcome(waited)); });
-    else
-      end(what.outcome(waited));
-  });
-  return {[self, says](start_atom) -> caf::result<start_answer> {
-    if (says)
-      return start_answer{.info = 7};
-    return self->make_response_promise<start_answer>();
+  const auto go_on = [self, what, end] {
+    await(self, what.until.wait(), self->state.scope.token(), [self, what, end](expected<void> waited) {
+      if (what.linger)
+        await(self, what.linger->wait(), {}, [=](const expected<void>&) { end(what.outcome(waited)); });
+      else
+        end(what.outcome(waited));
+    });
+  };
+  // One that says that it is ready does so before it can end.
+  if (!says)
+    go_on();
+  return {[self, says, go_on](start_atom) -> caf::result<start_answer> {
+    if (!says)
+      return self->make_response_promise<start_answer>();
+    go_on();
+    return start_answer{.info = 7};
   }};
 }
 
@@ -985,7 +991,7 @@ TYPED_TEST(task_group_rules, a_host_that_is_gone_cancels_its_tasks) {
 }
 
 TYPED_TEST(task_group_rules, isolated_failures_concern_nobody_else) {
-  task_group group{this->token(), {.on_failure = failure_policy::isolate}};
+  task_group group{this->token(), {.on_failure = task_failure_policy::isolate}};
   script other;
   const auto sibling = this->tasks.start_soon(group, other);
   const auto culprit = this->tasks.start_soon(group, returning(some_error()));

@@ -1,11 +1,11 @@
 #include "actors/concurrency/log.hpp"
 #include "apps/node/exit_code.hpp"
-#include "apps/node/main_loop.hpp"
 #include "apps/node/node_config.hpp"
 #include "apps/node/node_process.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <csignal>
 #include <filesystem>
 #include <string>
 
@@ -42,9 +42,10 @@ int run(const arguments& args, const std::string& self) {
   const auto config = configure(args);
   if (!config)
     return fail(config.error(), config.error().code == status_code::not_found ? exit_missing : exit_configuration);
-  main_loop loop;
+  // A reader of our output that goes away must not take the node with it.
+  std::signal(SIGPIPE, SIG_IGN);
   start_log(config->format, config->log_level);
-  return node_process{loop, *config, args.ready_file, command_line_beside(self)}.run();
+  return node_process{*config, args.ready_file, command_line_beside(self)}.run();
 }
 
 }  // namespace

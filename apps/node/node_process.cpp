@@ -1,18 +1,18 @@
 #include "apps/node/node_process.hpp"
 
 #include "actors/concurrency/log.hpp"
+#include "actors/concurrency/wait.hpp"
 #include "actors/execution/device_actor.hpp"
 #include "actors/gateway/grpc/grpc_gateway.hpp"
 #include "actors/serving/node.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
 #include "actors/serving/skillset_catalog.hpp"
+#include "actors/supervision/runtime.hpp"
 #include "actors/supervision/supervisor.hpp"
-#include "apps/node/main_loop.hpp"
 #include "skillsets/identity/identity.hpp"
 
 #include <caf/actor_system.hpp>
-#include <caf/actor_system_config.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/send.hpp>
@@ -82,9 +82,8 @@ int fail(const error& e, exit_code code) {
   return code;
 }
 
-node_process::node_process(main_loop& loop, node_config config, std::string ready_file, std::string command_line)
-    : loop_(loop),
-      config_(std::move(config)),
+node_process::node_process(node_config config, std::string ready_file, std::string command_line)
+    : config_(std::move(config)),
       ready_file_(std::move(ready_file)),
       command_line_(std::move(command_line)),
       routes_(std::make_shared<router>()) {}
@@ -92,6 +91,9 @@ node_process::node_process(main_loop& loop, node_config config, std::string read
 node_process::~node_process() = default;
 
 int node_process::run() {
+  runtime all;
+  const std::stop_callback first{all.token().stop(), [this] { post([this] { on_signal(); }); }};
+  all.cancel_on_signals([this](int) { post([this] { on_signal(); }); });
   skillset_catalog catalog{skillset_folder()};
   catalog.add(make_identity_skillset());
   auto models = read_model_repository(config_.models, catalog);
@@ -100,13 +102,9 @@ int node_process::run() {
   if (!ready_file_.empty())
     if (const auto writable = clear_ready_file(ready_file_); !writable)
       return fail(writable.error(), exit_usage);
-  caf::actor_system_config settings;
-  settings.set("scheduler.policy", caf::atom("sharing"));
-  settings.set("scheduler.max-threads", std::size_t{2});
-  caf::actor_system system{settings};
   try {
-    start(system, *std::move(models));
-    loop_.run([this](int signal) { on_signal(signal); });
+    start(all.system(), *std::move(models));
+    handle_events();
   } catch (const std::exception& e) {
     // The actors still run, and the system would wait for them for ever.
     std::_Exit(fail(make_error(status_code::internal, e.what()), exit_internal));
@@ -115,8 +113,20 @@ int node_process::run() {
   // Work that ignores its cancellation holds a pool thread; nothing in this process can end it but the exit.
   if (stuck_)
     std::_Exit(code_);
-  system.await_all_actors_done();
   return code_;
+}
+
+/// Has the main thread do something soon.
+void node_process::post(std::function<void()> event) {
+  (void)events_.sender.try_send(std::move(event));
+}
+
+void node_process::handle_events() {
+  while (!ended_)
+    if (const auto event = wait(events_.receiver.receive(), patience_.token()))
+      (*event)();
+    else
+      on_stuck();
 }
 
 void node_process::start(caf::actor_system& system, std::vector<model_folder> models) {
@@ -126,17 +136,17 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
     parts.devices.front().slots = *config_.cpu_slots;
   parts.models = std::move(models);
   parts.context = {std::make_shared<device_table>(), routes_,
-                   [this](const error& e) { loop_.post([this, e] { on_failed(e); }); }};
+                   [this](const error& e) { post([this, e] { on_failed(e); }); }};
   parts.gateways.push_back({"grpc", [this](caf::actor_system& sys) { return spawn_gateway(sys); },
                             restart_type::permanent, std::chrono::milliseconds::max()});
-  subscription_ = routes_->subscribe([this] { loop_.post([this] { on_change(); }); });
+  subscription_ = routes_->subscribe([this] { post([this] { on_change(); }); });
   root_ = spawn_node(system, std::move(parts));
   watcher_ = system.spawn([this](caf::event_based_actor* self) {
     self->monitor(root_);
     self->set_down_handler(
-        [this](const caf::down_msg& down) { loop_.post([this, reason = from_caf(down.reason)] { on_down(reason); }); });
+        [this](const caf::down_msg& down) { post([this, reason = from_caf(down.reason)] { on_down(reason); }); });
     self->request(root_, caf::infinite, start_atom::value)
-        .then([this] { loop_.post([this] { on_started(); }); },
+        .then([this] { post([this] { on_started(); }); },
               [](const caf::error&) { /* the root ends with this error: see the down handler */ });
     self->become([](start_atom) {});
   });
@@ -144,7 +154,7 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
 
 caf::actor node_process::spawn_gateway(caf::actor_system& system) {
   return spawn_grpc_gateway(system, config_.grpc, routes_, skip_drain_.token(), [this](std::string address) {
-    loop_.post([this, address = std::move(address)] { address_ = address; });
+    post([this, address = std::move(address)] { address_ = address; });
   });
 }
 
@@ -165,8 +175,7 @@ void node_process::on_change() {
       on_failed(written.error());
 }
 
-void node_process::on_signal(int signal) {
-  log_event(spdlog::level::info, "signal", {{"number", signal}, {"again", stopping_ ? 1 : 0}});
+void node_process::on_signal() {
   if (stopping_)
     skip_drain(make_error(status_code::unavailable, "asked to stop a second time"));
   else
@@ -195,14 +204,14 @@ void node_process::stop() {
 
 /// Gives the parts of the node as long as they may take; then the process ends without those that won't end.
 void node_process::bound_stop(std::chrono::milliseconds drain) {
-  loop_.call_at(steady_clock::now() + drain + 2 * config_.grpc.grace + std::chrono::seconds{1}, [this] { on_stuck(); });
+  patience_.set_deadline(after(drain + 2 * config_.grpc.grace + std::chrono::seconds{1}, {}));
 }
 
 void node_process::on_stuck() {
   log_event(spdlog::level::critical, "work ignores its cancellation; the node ends without it");
   stuck_ = true;
   code_ = exit_internal;
-  loop_.stop();
+  ended_ = true;
 }
 
 void node_process::on_down(const error& reason) {
@@ -211,7 +220,7 @@ void node_process::on_down(const error& reason) {
   routes_->unsubscribe(subscription_);
   root_ = nullptr;
   caf::anon_send_exit(std::exchange(watcher_, nullptr), caf::exit_reason::user_shutdown);
-  loop_.stop();
+  ended_ = true;
 }
 
 }  // namespace troupe

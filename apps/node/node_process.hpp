@@ -2,6 +2,7 @@
 
 #include "actors/concurrency/cancel_scope.hpp"
 #include "actors/concurrency/error.hpp"
+#include "actors/concurrency/stream.hpp"
 #include "apps/node/exit_code.hpp"
 #include "apps/node/node_config.hpp"
 
@@ -9,26 +10,27 @@
 #include <caf/fwd.hpp>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace troupe {
 
-class main_loop;
 class router;
+class runtime;
 struct model_folder;
 
 /// One line for whoever started the node, whatever the log's settings; returns `code`.
 int fail(const error& e, exit_code code);
 
 /// A node from its start to its end, as the main thread sees it: it starts the tree, says when it is ready, and turns
-/// signals and fatal errors into an orderly stop. All but `run` happens in the main loop.
+/// signals and fatal errors into an orderly stop. Whatever happens elsewhere is brought to the main thread by a stream.
 class node_process {
  public:
   /// `ready_file`, unless empty, is written with the node's address once it is ready. `command_line` is how the reader
   /// of the announcement calls the program `troupe`.
-  node_process(main_loop& loop, node_config config, std::string ready_file, std::string command_line);
+  node_process(node_config config, std::string ready_file, std::string command_line);
   ~node_process();
 
   /// Runs the node until it ends; the exit code.
@@ -36,10 +38,12 @@ class node_process {
 
  private:
   void start(caf::actor_system& system, std::vector<model_folder> models);
+  void post(std::function<void()> event);
+  void handle_events();
   caf::actor spawn_gateway(caf::actor_system& system);
   void on_started();
   void on_change();
-  void on_signal(int signal);
+  void on_signal();
   void on_failed(const error& e);
   void on_down(const error& reason);
   void stop();
@@ -47,7 +51,9 @@ class node_process {
   void bound_stop(std::chrono::milliseconds drain);
   void on_stuck();
 
-  main_loop& loop_;
+  // Not bounded by a number but by what there is: each part of the tree changes its state now and then.
+  stream<std::function<void()>> events_ = make_stream<std::function<void()>>(unbounded);
+  cancel_scope patience_;  // its deadline is when the stop must be complete
   const node_config config_;
   const std::string ready_file_;
   const std::string command_line_;
@@ -59,6 +65,7 @@ class node_process {
   std::string address_;
   bool started_ = false;
   bool announced_ = false;
+  bool ended_ = false;
   bool stopping_ = false;
   bool stuck_ = false;
   int code_ = exit_ok;
