@@ -49,7 +49,7 @@ bench-echo: setup  ## compare the node with a bare gRPC echo
 	@tools/build release troupe-node bench_load bench_bare_echo
 	@bench/echo/run --build build/release
 
-bench-kernel:  ## compare streams, cancellation and restarts with Asio, CAF, moodycamel and AnyIO
+bench-kernel:  ## compare the concurrency kernel with Asio, CAF, moodycamel and AnyIO
 	@tools/setup --bench
 	@tools/build release bench_kernel
 	@bench/kernel/run --build build/release

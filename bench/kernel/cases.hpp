@@ -43,9 +43,12 @@ figures asio_channel(const case_options& options);
 figures caf_channel(const case_options& options);
 figures moodycamel_queue(const case_options& options);
 
-// `items` waits that are cancelled, restarts, or round trips.
+// `items` waits that are cancelled, restarts, children, or round trips.
 figures cancel_waiters(const case_options& options);
 figures supervisor_restart(const case_options& options);
+figures spawn_and_join(const case_options& options);
+figures pool_round_trip(const case_options& options);
+figures portal_round_trip(const case_options& options);
 figures bare_pool_round_trip(const case_options& options);
 
 }  // namespace troupe::bench

@@ -29,6 +29,9 @@ constexpr known_case cases[] = {
     {"moodycamel_queue", moodycamel_queue},
     {"cancel_waiters", cancel_waiters},
     {"supervisor_restart", supervisor_restart},
+    {"spawn_and_join", spawn_and_join},
+    {"pool_round_trip", pool_round_trip},
+    {"portal_round_trip", portal_round_trip},
     {"bare_pool_round_trip", bare_pool_round_trip},
 };
 
