@@ -18,7 +18,8 @@ class capacity_limiter::state : public std::enable_shared_from_this<state> {
     admit(woken);
   }
 
-  /// Null for `who`: without waiting. `borrower` lives as long as the wait.
+  /// Null for `who`: without waiting. Nothing is returned when it would have to wait, or does. `borrower` lives as long
+  /// as the wait.
   std::optional<expected<token>> acquire(const owner& borrower, pending<token>* who) {
     const std::lock_guard lock{mutex_};
     if (borrows(borrower))
@@ -26,7 +27,7 @@ class capacity_limiter::state : public std::enable_shared_from_this<state> {
     if (free() && waiting_.empty())
       return grant(borrower);
     if (!who)
-      return would_block("no token of the limiter is free");
+      return std::nullopt;
     who->owner = &borrower;
     waiting_.push_back(*who);
     return std::nullopt;
@@ -117,7 +118,13 @@ capacity_limiter::acquire_operation capacity_limiter::acquire(owner borrower) co
 }
 
 expected<capacity_limiter::token> capacity_limiter::try_acquire(owner borrower) const {
-  return *state_->acquire(borrower, nullptr);
+  auto acquired = state_->acquire(borrower, nullptr);
+  return acquired ? *std::move(acquired) : would_block("no token of the limiter is free");
+}
+
+std::optional<capacity_limiter::token> capacity_limiter::acquire_if_free(owner borrower) const {
+  auto acquired = state_->acquire(borrower, nullptr);
+  return acquired && *acquired ? std::optional{**std::move(acquired)} : std::nullopt;
 }
 
 std::int64_t capacity_limiter::available() const {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace troupe {
@@ -39,6 +40,9 @@ class capacity_limiter {
 
   /// The same without waiting: RESOURCE_EXHAUSTED when no token is free.
   expected<token> try_acquire(owner borrower) const;
+
+  /// The same for those who are asked too often to make an error of each refusal.
+  std::optional<token> acquire_if_free(owner borrower) const;
 
   /// Tokens that are free; negative when the total was lowered below what is borrowed. `infinite`'s are INT64_MAX.
   std::int64_t available() const;

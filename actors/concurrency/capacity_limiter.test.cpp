@@ -34,6 +34,17 @@ TEST(capacity_limiter, CL_1_a_total_is_0_or_more_or_infinite) {
   EXPECT_TRUE(limiter.try_acquire(somebody.id));
 }
 
+TEST(capacity_limiter, CL_3_without_waiting_there_is_a_token_or_none) {
+  auto limiter = *capacity_limiter::make(1);
+  const borrower a, b;
+  auto held = limiter.acquire_if_free(a.id);
+  ASSERT_TRUE(held);
+  EXPECT_FALSE(limiter.acquire_if_free(a.id));
+  EXPECT_FALSE(limiter.acquire_if_free(b.id));
+  held.reset();
+  EXPECT_TRUE(limiter.acquire_if_free(b.id));
+}
+
 TYPED_TEST(capacity_limiter_rules, CL_1_with_0_tokens_nobody_gets_in_until_there_are_more) {
   auto limiter = *capacity_limiter::make(0);
   auto waiting = this->start(limiter.acquire(this->a.id));

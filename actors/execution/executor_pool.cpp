@@ -92,7 +92,7 @@ bool executor_pool::submit(std::shared_ptr<pool_job> job) {
 std::optional<executor_pool::lease> executor_pool::try_lease(owner borrower) {
   if (!shared_->inside.enter())
     return std::nullopt;
-  if (auto slot = shared_->limiter.try_acquire(borrower))
+  if (auto slot = shared_->limiter.acquire_if_free(borrower))
     return lease{*std::move(slot), shared_};
   shared_->inside.leave();
   return std::nullopt;
