@@ -52,26 +52,15 @@ struct running_task {
   std::optional<expected<void>> outcome;  // its end, should that be known first
 };
 
-struct keeper_state {
-  static constexpr const char* name = "task group";
-
-  // CAF constructs a state from the actor's own address where it can. Without this it could: C++20 takes the address
-  // for the first member of an aggregate.
-  keeper_state() = default;
-
-  caf::actor supervisor;
-  std::map<std::string, running_task> tasks;  // by the ids of the children
-};
-
 /// Keeps the actors of a group: has a supervisor while there are any, and passes on what it tells of them.
 class keeper {
  public:
-  keeper(caf::stateful_actor<keeper_state>* self, bool isolates) : self_(self), isolates_(isolates) {}
+  keeper(caf::event_based_actor* self, bool isolates) : self_(self), isolates_(isolates) {}
 
   void start(std::shared_ptr<actor_task> task) {
     const auto token = task->promise.token();
     const auto id = shortened(task->promise.name(), 64) + "#" + std::to_string(++last_);
-    auto& entry = tasks()[id];
+    auto& entry = tasks_[id];
     entry.what = std::move(task);
     entry.on_cancel.emplace(token.stop(), [me = caf::actor_cast<caf::actor_addr>(self_), id] {
       if (const auto to = caf::actor_cast<caf::actor>(me))
@@ -81,22 +70,22 @@ class keeper {
   }
 
   void cancel(const std::string& id) {
-    const auto found = tasks().find(id);
+    const auto found = tasks_.find(id);
     // A start that is under way has the token itself.
-    if (found != tasks().end() && found->second.answered && self_->state.supervisor)
-      ask(*self_, self_->state.supervisor, admin::terminate_child(id), [](const auto&) {});
+    if (found != tasks_.end() && found->second.answered && supervisor_)
+      ask(*self_, supervisor_, admin::terminate_child(id), [](const auto&) {});
   }
 
   /// A supervisor has ended. Its reports may still be on their way: ends are told before them.
   void on_down(const caf::actor_addr& supervisor) {
-    if (self_->state.supervisor == supervisor)
-      self_->state.supervisor = nullptr;
+    if (supervisor_ == supervisor)
+      supervisor_ = nullptr;
     caf::anon_send(caf::actor_cast<caf::actor>(self_), settle_atom::value, supervisor);
   }
 
   void on_settled(const caf::actor_addr& supervisor) {
     std::vector<std::string> refused;
-    for (const auto& [id, entry] : tasks())
+    for (const auto& [id, entry] : tasks_)
       if (entry.refused && entry.asked == supervisor)
         refused.push_back(id);
     for (const auto& id : refused)
@@ -105,8 +94,8 @@ class keeper {
 
   void on_report(const supervisor_report& report) {
     using enum report_context;
-    const auto found = tasks().find(report.child);
-    if (found == tasks().end())
+    const auto found = tasks_.find(report.child);
+    if (found == tasks_.end())
       return;
     if (report.context == child_terminated || report.context == shutdown_error)
       end(found->first, found->second, report.reason);
@@ -115,8 +104,6 @@ class keeper {
   }
 
  private:
-  std::map<std::string, running_task>& tasks() { return self_->state.tasks; }
-
   static expected<void> ended_well(const running_task& task, const error& reason) {
     const auto token = task.what->promise.token();
     return reason.code != status_code::ok && token.cancelled() ? expected<void>{token.reason()} : expected<void>{};
@@ -132,29 +119,28 @@ class keeper {
       if (const auto to = caf::actor_cast<caf::actor>(me))
         caf::anon_send(to, actor_task_report{std::make_shared<const supervisor_report>(report)});
     };
-    self_->state.supervisor = spawn_supervisor(self_->system(), std::move(flags), {});
-    self_->monitor(self_->state.supervisor);
-    caf::anon_send(self_->state.supervisor, start_atom::value);
+    supervisor_ = spawn_supervisor(self_->system(), std::move(flags), {});
+    self_->monitor(supervisor_);
+    caf::anon_send(supervisor_, start_atom::value);
   }
 
   void start_child(const std::string& id) {
-    auto& state = self_->state;
-    const auto& task = *tasks().at(id).what;
+    const auto& task = *tasks_.at(id).what;
     if (task.promise.token().cancelled())
-      return end(id, tasks().at(id), task.promise.token().reason(), true);
-    if (!state.supervisor)
+      return end(id, tasks_.at(id), task.promise.token().reason(), true);
+    if (!supervisor_)
       make_supervisor();
-    tasks().at(id).asked = state.supervisor.address();
-    tasks().at(id).refused = false;
+    tasks_.at(id).asked = supervisor_.address();
+    tasks_.at(id).refused = false;
     child_spec spec{.id = id, .start = task.make};
     spec.restart = isolates_ ? restart_type::temporary : restart_type::transient;
     spec.significant = !isolates_;
-    ask(*self_, state.supervisor, admin::start_child(std::move(spec), task.promise.token()),
+    ask(*self_, supervisor_, admin::start_child(std::move(spec), task.promise.token()),
         [this, id](const admin_result<started_child>& answer) { on_answer(id, answer); });
   }
 
   void on_answer(const std::string& id, const admin_result<started_child>& answer) {
-    auto& entry = tasks().at(id);
+    auto& entry = tasks_.at(id);
     const auto token = entry.what->promise.token();
     if (answer) {
       entry.answered = true;
@@ -168,8 +154,8 @@ class keeper {
       // It has ended with the last of the others, or is ending after a failure. What it still has to report of this
       // child, which may have been starting, comes before its end.
       entry.refused = true;
-      if (self_->state.supervisor == entry.asked)
-        self_->state.supervisor = nullptr;
+      if (supervisor_ == entry.asked)
+        supervisor_ = nullptr;
       if (const auto asked = caf::actor_cast<caf::actor>(entry.asked))
         self_->monitor(asked);  // once more: its end may have been told before
       else
@@ -181,7 +167,7 @@ class keeper {
 
   /// The supervisor that refused a task is gone, and has told everything.
   void settle(const std::string& id) {
-    auto& entry = tasks().at(id);
+    auto& entry = tasks_.at(id);
     if (entry.outcome)
       end(id, entry, *std::move(entry.outcome), true);
     else
@@ -193,24 +179,32 @@ class keeper {
       task.outcome = std::move(outcome);
       return;
     }
-    auto& state = self_->state;
     const auto what = std::move(task.what);
     const auto spec = id;
-    tasks().erase(spec);
-    if (state.supervisor && tasks().empty())
-      self_->send_exit(std::exchange(state.supervisor, nullptr), caf::exit_reason::user_shutdown);
-    else if (state.supervisor && !never_ran && !isolates_)
-      ask(*self_, state.supervisor, admin::delete_child(spec), [](const auto&) {});
+    tasks_.erase(spec);
+    if (supervisor_ && tasks_.empty())
+      self_->send_exit(std::exchange(supervisor_, nullptr), caf::exit_reason::user_shutdown);
+    else if (supervisor_ && !never_ran && !isolates_)
+      ask(*self_, supervisor_, admin::delete_child(spec), [](const auto&) {});
     what->promise.finish(std::move(outcome));
   }
 
-  caf::stateful_actor<keeper_state>* self_;
+  caf::event_based_actor* self_;
   const bool isolates_;
+  caf::actor supervisor_;
+  std::map<std::string, running_task> tasks_;  // by the ids of the children
   std::uint64_t last_ = 0;
 };
 
+struct keeper_state {
+  static constexpr const char* name = "task group";
+
+  std::unique_ptr<keeper> tasks;
+};
+
 caf::behavior keep_actors(caf::stateful_actor<keeper_state>* self, bool isolates) {
-  const auto tasks = std::make_shared<keeper>(self, isolates);
+  self->state.tasks = std::make_unique<keeper>(self, isolates);
+  auto* tasks = self->state.tasks.get();
   self->set_down_handler([tasks](const caf::down_msg& down) { tasks->on_down(down.source); });
   return {
       [tasks](settle_atom, const caf::actor_addr& supervisor) { tasks->on_settled(supervisor); },
