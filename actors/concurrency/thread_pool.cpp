@@ -268,10 +268,8 @@ expected<void> thread_pool::submit(const std::shared_ptr<pool_work>& work, const
     work->slot_.emplace(*std::move(*slot));
     given = core_->dispatch(work);
   }
-  if (!given) {
-    work->slot_.reset();
-    core_->leave();
-  }
+  if (!given)
+    work->drop();
   return given;
 }
 
@@ -327,14 +325,17 @@ void pool_work::wake() noexcept {
   const auto self = std::move(self_);
   slot_.emplace(*std::move(*result));
   if (stage_.load(std::memory_order_acquire) == stage::withdrawn) {
-    slot_.reset();
-    pool_->leave();
+    drop();
   } else if (auto given = pool_->dispatch(self); !given) {
-    slot_.reset();
-    pool_->leave();
+    drop();
     if (leave_waiting_for(stage::withdrawn))
       refused(std::move(given).error());
   }
+}
+
+void pool_work::drop() {
+  slot_.reset();
+  pool_->leave();
 }
 
 expected<void> check_cancelled() {

@@ -131,6 +131,9 @@ class pool_work : private pending<capacity_limiter::token>, public std::enable_s
   bool leave_waiting_for(stage next) noexcept;
   void wake() noexcept final;
 
+  /// Leaves the pool without having had a thread.
+  void drop();
+
   const std::string name_;
   const cancel_token token_;
   std::atomic<stage> stage_ = stage::waiting;
