@@ -1,6 +1,5 @@
 #pragma once
 
-#include "actors/concurrency/event.hpp"
 #include "actors/concurrency/stream.hpp"
 #include "actors/concurrency/thread_pool.hpp"
 #include "actors/concurrency/wait.hpp"
@@ -23,6 +22,14 @@ void mark_runtime_thread() noexcept;
 
 inline error portal_is_closed() {
   return make_error(status_code::unavailable, "the portal is closed", "call while what it leads to is running");
+}
+
+/// The task's own error in place of the one that its handle tells, whose part it is.
+template <class T>
+expected<T> unwrapped(expected<T> result) {
+  if (result || result.error().parts.empty())
+    return result;
+  return expected<T>{result.error().parts.front()};
 }
 
 /// Where the tasks of a closed portal run: nowhere.
@@ -131,11 +138,9 @@ class portal {
   /// cancellation ended gives that back to the caller's scope.
   template <class T>
   static expected<T> outcome(const task_handle<T>& task, expected<T> result, const cancel_token& token) {
-    if (result)
-      return result;
-    if (task.status() == task_status::cancelled)
-      return token.cancelled() ? expected<T>{token.reason()} : result;
-    return result.error().parts.empty() ? result : expected<T>{result.error().parts.front()};
+    if (task.status() == task_status::cancelled && token.cancelled())
+      return token.reason();
+    return detail::unwrapped(std::move(result));
   }
 
   const executor_type executor_;
@@ -165,8 +170,7 @@ class entered_resource {
   /// Leaves it, saying how its user came out, and waits until it is gone; what the resource makes of that.
   expected<void> leave(expected<void> outcome = {}) {
     (void)left_.try_send(std::move(outcome));
-    auto ended = wait(task_->get(), {});
-    return ended || ended.error().parts.empty() ? ended : expected<void>{ended.error().parts.front()};
+    return detail::unwrapped(wait(task_->get(), {}));
   }
 
  private:
