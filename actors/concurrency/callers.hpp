@@ -23,6 +23,8 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -46,6 +48,17 @@ void wait_or_die(std::unique_lock<std::mutex>& lock, std::condition_variable& ch
     return;
   std::fputs("a test waits for something that doesn't happen\n", stderr);
   std::abort();
+}
+
+inline std::ptrdiff_t threads_of_this_process() {
+  return std::distance(std::filesystem::directory_iterator{"/proc/self/task"}, std::filesystem::directory_iterator{});
+}
+
+/// The system goes on listing a thread for a moment after it was joined.
+inline bool no_more_threads_than(std::ptrdiff_t before) {
+  for (int i = 0; i != 1000 && threads_of_this_process() > before; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  return threads_of_this_process() <= before;
 }
 
 /// An operation that somebody performs, and what it came to.

@@ -1,5 +1,6 @@
 #include "actors/supervision/portal.hpp"
 
+#include "actors/concurrency/callers.hpp"
 #include "actors/concurrency/sleep.hpp"
 #include "actors/supervision/pool_task.hpp"
 #include "actors/supervision/runtime.hpp"
@@ -7,18 +8,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <thread>
 
 namespace troupe {
 namespace {
 
 namespace asio = boost::asio;
-
-template <class T>
-status_code code_of(const expected<T>& result) {
-  return result ? status_code::ok : result.error().code;
-}
 
 error some_error() {
   return make_error(status_code::data_loss, "the disk is full");
@@ -284,17 +279,6 @@ TEST_F(portal_rules, BP_6_a_resource_can_be_entered_and_left_from_outside) {
   const auto closed =
       door.enter<int>([](cancel_token, task_ready<int>, const auto&) -> expected<void> { return some_error(); });
   EXPECT_EQ(code_of(closed), status_code::data_loss);
-}
-
-std::ptrdiff_t threads_of_this_process() {
-  return std::distance(std::filesystem::directory_iterator{"/proc/self/task"}, std::filesystem::directory_iterator{});
-}
-
-/// The system goes on listing a thread for a moment after it was joined.
-bool no_more_threads_than(std::ptrdiff_t before) {
-  for (int i = 0; i != 1000 && threads_of_this_process() > before; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds{10});
-  return threads_of_this_process() <= before;
 }
 
 TEST(portal, BP_7_overlapping_users_share_one_runtime) {

@@ -43,6 +43,27 @@ error some_error(const std::string& text = "the disk is full") {
   return make_error(status_code::data_loss, text);
 }
 
+/// Starts a task that plays a script at a place where functions or coroutines run.
+template <class Where, class Play>
+task_handle<void> start_soon_at(Where&& where, Play play, task_group& group, script what, task_options options) {
+  return group.start_soon(
+      where, [play, what = std::move(what)](const cancel_token& token) { return play(what, token); },
+      std::move(options));
+}
+
+template <class Where, class Play>
+auto start_at(Where&& where, Play play, task_group& group, script what, const cancel_token& token, bool says) {
+  return group.start<int>(
+      where,
+      [play, what = std::move(what), says](const cancel_token& own, const task_ready<int>& ready) {
+        if (says) {
+          EXPECT_TRUE(ready(7));
+        }
+        return play(what, own);
+      },
+      token);
+}
+
 /// Tasks of one kind, beside the caller that belongs to it.
 class pool_tasks {
  public:
@@ -52,20 +73,11 @@ class pool_tasks {
   explicit pool_tasks(caller&) {}
 
   task_handle<void> start_soon(task_group& group, script what, task_options options = {}) {
-    return group.start_soon(
-        pool_, [what = std::move(what)](const cancel_token& token) { return play(what, token); }, std::move(options));
+    return start_soon_at(pool_, play, group, std::move(what), std::move(options));
   }
 
   auto start(task_group& group, script what, const cancel_token& token, bool says = true) {
-    return group.start<int>(
-        pool_,
-        [what = std::move(what), says](const cancel_token& own, const task_ready<int>& ready) {
-          if (says) {
-            EXPECT_TRUE(ready(7));
-          }
-          return play(what, own);
-        },
-        token);
+    return start_at(pool_, play, group, std::move(what), token, says);
   }
 
  private:
@@ -93,21 +105,11 @@ class coroutine_tasks {
   auto executor() { return io_.get_executor(); }
 
   task_handle<void> start_soon(task_group& group, script what, task_options options = {}) {
-    return group.start_soon(
-        executor(), [what = std::move(what)](const cancel_token& token) { return play(what, token); },
-        std::move(options));
+    return start_soon_at(executor(), play, group, std::move(what), std::move(options));
   }
 
   auto start(task_group& group, script what, const cancel_token& token, bool says = true) {
-    return group.start<int>(
-        executor(),
-        [what = std::move(what), says](const cancel_token& own, const task_ready<int>& ready) {
-          if (says) {
-            EXPECT_TRUE(ready(7));
-          }
-          return play(what, own);
-        },
-        token);
+    return start_at(executor(), play, group, std::move(what), token, says);
   }
 
  private:

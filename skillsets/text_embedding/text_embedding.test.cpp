@@ -34,6 +34,13 @@ struct text_embedding : testing::Test {
     return worker->run(request_of(texts), token);
   }
 
+  /// A model that runs many texts in one piece.
+  static expected<std::unique_ptr<loaded_model>> load_for_large_batches() {
+    auto settings = minilm_settings();
+    settings.options["batch_tokens"] = std::int64_t{100'000};
+    return make_text_embedding_skillset()->load(settings, {});
+  }
+
   /// What loading says after `change` was made to good settings.
   static error load_error(const std::function<void(model_settings&)>& change) {
     auto settings = minilm_settings();
@@ -156,9 +163,7 @@ TEST_F(text_embedding, a_run_ends_at_the_deadline) {
 }
 
 TEST_F(text_embedding, one_long_inference_is_stopped_half_way) {
-  auto settings = minilm_settings();
-  settings.options["batch_tokens"] = std::int64_t{100'000};
-  const auto loaded = make_text_embedding_skillset()->load(settings, {});
+  const auto loaded = load_for_large_batches();
   ASSERT_TRUE(loaded) << to_string(loaded.error());
   const auto mine = *(*loaded)->make_instance();
   const auto request = request_of(std::span{too_much}.first(150));  // takes seconds, in one piece
@@ -182,9 +187,7 @@ TEST_F(text_embedding, one_long_inference_is_stopped_half_way) {
 }
 
 TEST_F(text_embedding, what_was_stopped_at_any_point_leaves_nothing_behind) {
-  auto settings = minilm_settings();
-  settings.options["batch_tokens"] = std::int64_t{100'000};
-  const auto loaded = make_text_embedding_skillset()->load(settings, {});
+  const auto loaded = load_for_large_batches();
   ASSERT_TRUE(loaded) << to_string(loaded.error());
   const auto mine = *(*loaded)->make_instance();
   const std::vector<std::string> one{"The actors take a bow."};
@@ -199,9 +202,7 @@ TEST_F(text_embedding, what_was_stopped_at_any_point_leaves_nothing_behind) {
 }
 
 TEST_F(text_embedding, stops_in_a_row_leave_nothing_behind) {
-  auto settings = minilm_settings();
-  settings.options["batch_tokens"] = std::int64_t{100'000};
-  const auto loaded = make_text_embedding_skillset()->load(settings, {});
+  const auto loaded = load_for_large_batches();
   ASSERT_TRUE(loaded) << to_string(loaded.error());
   const auto mine = *(*loaded)->make_instance();
   const std::vector<std::string> one{"The actors take a bow."};
