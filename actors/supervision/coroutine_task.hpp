@@ -1,7 +1,6 @@
 #pragma once
 
 #include "actors/concurrency/async.hpp"
-#include "actors/concurrency/thread_pool.hpp"
 #include "actors/supervision/task_group.hpp"
 
 #include <boost/asio/awaitable.hpp>

@@ -18,7 +18,6 @@
 namespace troupe {
 
 class router;
-class runtime;
 struct model_folder;
 
 /// One line for whoever started the node, whatever the log's settings; returns `code`.
