@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -44,6 +45,9 @@ struct error {
   std::string remedy;
   bool cancellation = false;      ///< a scope says so by its token: it stops at the scope that was cancelled
   std::vector<error> parts = {};  ///< of an aggregate: what it is made of, which may be aggregates again
+
+  /// Of what was refused for now: how long to wait before another try; 0 when that is not known.
+  std::chrono::milliseconds retry_after = {};
 
   /// Cause and remedy in one line, as a client or a log reader sees them.
   std::string message() const;

@@ -24,7 +24,7 @@ struct device_state {
 
 expected<std::shared_ptr<executor_pool>> make_pool(const device& what) {
   try {
-    return std::make_shared<executor_pool>(what.name, what.slots);
+    return std::make_shared<executor_pool>(what.name, pool_capacity{.threads = what.slots});
   } catch (const std::system_error& e) {
     return make_error(status_code::resource_exhausted,
                       "device '" + what.name + "' can't have " + std::to_string(what.slots) + " threads: " + e.what(),

@@ -78,7 +78,7 @@ TEST(device_table, stress_devices_come_and_go_while_others_look) {
   for (const std::string name : {"CPU", "GPU"})
     threads.emplace_back([&, name] {
       for (int i = 0; i != 200; ++i) {
-        const auto pool = std::make_shared<executor_pool>(name, 1);
+        const auto pool = std::make_shared<executor_pool>(name, pool_capacity{1});
         table.insert(name, pool);
         EXPECT_EQ(table.find(name), pool);
         table.erase(name);

@@ -1,8 +1,8 @@
 #include "actors/serving/instance_actor.hpp"
 
-#include "actors/execution/executor_pool.hpp"
 #include "actors/serving/instance_runner.hpp"
 #include "actors/supervision/supervisor.hpp"
+#include "skillsets/sdk/run_one.hpp"
 
 #include <caf/actor_cast.hpp>
 #include <caf/actor_system.hpp>
@@ -46,7 +46,7 @@ warm_instance make_warm(loaded_model& loaded, const cancel_token& token) noexcep
     auto worker = loaded.make_instance();
     if (!worker)
       return {nullptr, worker.error()};
-    const auto answer = run_contained(**worker, loaded.warm_up(), token);
+    const auto answer = run_one(**worker, loaded.warm_up(), token);
     if (!answer)
       return {nullptr,
               make_error(answer.error().code, "the warm-up failed: " + answer.error().cause, answer.error().remedy)};
@@ -59,7 +59,7 @@ warm_instance make_warm(loaded_model& loaded, const cancel_token& token) noexcep
 }
 
 caf::behavior instance_actor(caf::stateful_actor<instance_state>* self, std::shared_ptr<loaded_model> loaded,
-                             std::shared_ptr<served_model> model, std::shared_ptr<executor_pool> pool) {
+                             std::shared_ptr<served_model> model, instance_place where) {
   const auto stopping = make_error(status_code::unavailable, "the instance is being stopped", "try again");
   self->set_exit_handler([self, stopping](const caf::exit_msg& exit) {
     auto& state = self->state;
@@ -74,19 +74,20 @@ caf::behavior instance_actor(caf::stateful_actor<instance_state>* self, std::sha
       self->quit(exit.reason);
   });
   return {
-      [self, loaded, pool](start_atom) -> caf::result<void> {
+      [self, loaded, where](start_atom) -> caf::result<void> {
         auto& state = self->state;
         state.starter = self->make_response_promise();
         auto promise = *state.starter;
         state.warming =
-            pool->submit(make_job([loaded, me = caf::actor_cast<caf::actor>(self), token = state.scope.token()] {
-              caf::anon_send(me, make_warm(*loaded, token));
-            }));
+            where.pool->submit(make_job([loaded, me = caf::actor_cast<caf::actor>(self), token = state.scope.token()] {
+                                 caf::anon_send(me, make_warm(*loaded, token));
+                               }),
+                               where.share);
         if (!state.warming)
           state.starter->deliver(to_caf(make_error(status_code::unavailable, "the device has been stopped")));
         return promise;
       },
-      [self, loaded, model, pool](const warm_instance& warm) {
+      [self, model, where](const warm_instance& warm) {
         auto& state = self->state;
         state.warming = false;
         auto starter = *std::exchange(state.starter, std::nullopt);
@@ -97,7 +98,7 @@ caf::behavior instance_actor(caf::stateful_actor<instance_state>* self, std::sha
           starter.deliver(to_caf(*warm.failure));
           self->quit(to_caf(*warm.failure));
         } else {
-          state.runner = std::make_shared<instance_runner>(std::move(*warm.worker), model, pool);
+          state.runner = std::make_shared<instance_runner>(std::move(*warm.worker), model, where.pool, where.share);
           state.runner->start();
           starter.deliver(caf::unit);
         }
@@ -112,8 +113,8 @@ caf::behavior instance_actor(caf::stateful_actor<instance_state>* self, std::sha
 }  // namespace
 
 caf::actor spawn_instance(caf::actor_system& system, std::shared_ptr<loaded_model> loaded,
-                          std::shared_ptr<served_model> model, std::shared_ptr<executor_pool> pool) {
-  return system.spawn(instance_actor, std::move(loaded), std::move(model), std::move(pool));
+                          std::shared_ptr<served_model> model, instance_place where) {
+  return system.spawn(instance_actor, std::move(loaded), std::move(model), std::move(where));
 }
 
 }  // namespace troupe

@@ -1,110 +1,146 @@
 #include "actors/serving/instance_runner.hpp"
 
 #include "actors/concurrency/log.hpp"
+#include "skillsets/sdk/run_one.hpp"
 
-#include <exception>
+#include <atomic>
+#include <list>
+#include <stop_token>
 
 namespace troupe {
 namespace {
 
-/// How many calls a thread that brings one runs for others too, before it is let go: as many as make up for handing the
-/// rest over.
+/// How many batches a thread that brings a call runs for others too, before it is let go: as many as make up for
+/// handing the rest over.
 constexpr int most_for_others = 32;
+
+/// Cancelled once every one of several calls is.
+class shared_fate {
+ public:
+  explicit shared_fate(const std::vector<running_item>& items) : left_(items.size()) {
+    for (const auto& item : items)
+      watches_.emplace_back(item.token().stop(), one_less{*this, item.token()});
+  }
+
+  cancel_token token() const noexcept { return scope_.token(); }
+
+ private:
+  struct one_less {
+    shared_fate& all;
+    cancel_token token;
+
+    void operator()() const {
+      if (--all.left_ == 0)
+        all.scope_.cancel(token.reason());
+    }
+  };
+
+  std::atomic<std::size_t> left_;
+  cancel_scope scope_;
+  std::list<std::stop_callback<one_less>> watches_;
+};
 
 }  // namespace
 
-expected<inference_response> run_contained(instance& worker, const inference_request& request,
-                                           const cancel_token& token) noexcept {
-  try {
-    return worker.run(request, token);
-  } catch (const std::exception& e) {
-    return make_error(status_code::internal, std::string{"the skillset failed: "} + e.what());
-  } catch (...) {
-    return make_error(status_code::internal, "the skillset threw something that is no exception");
-  }
+// -- running_item -----------------------------------------------------------------------------------------------------
+
+void running_item::send(inference_response response) {
+  if (!ended_)
+    call_->send(std::move(response));
 }
 
+void running_item::respond(expected<inference_response> answer) {
+  if (ended_)
+    return;
+  end(answer.has_value());
+  call_->respond(std::move(answer));
+}
+
+void running_item::complete() {
+  if (ended_)
+    return;
+  end(true);
+  call_->complete();
+}
+
+void running_item::end(bool success) {
+  using outcome = model_statistics::outcome;
+  ended_ = true;
+  counts_->request_ended(call_->token().cancelled() ? outcome::cancel
+                         : success                  ? outcome::success
+                                                    : outcome::fail,
+                         steady_clock::now() - call_->queued_at());
+}
+
+// -- instance_runner --------------------------------------------------------------------------------------------------
+
 instance_runner::instance_runner(std::unique_ptr<instance> worker, std::shared_ptr<served_model> model,
-                                 std::shared_ptr<executor_pool> pool)
+                                 std::shared_ptr<executor_pool> pool, std::shared_ptr<executor_pool::share> share)
     : worker_(std::move(worker)),
       model_(std::move(model)),
       pool_(std::move(pool)),
-      receive_(model_->calls().receive()) {}
+      share_(std::move(share)),
+      is_immediate_([this](const queued_work& work) {
+        return worker_->immediate(static_cast<const inference_call&>(work).input);
+      }),
+      ready_(model_->calls().ready()) {}
 
-void instance_runner::stop(error reason, std::function<void()> on_stopped) {
-  std::shared_ptr<inference_call> running;
+void instance_runner::stop(const error& reason, std::function<void()> on_stopped) {
+  request_queue::batch running;
   {
     const std::lock_guard lock{mutex_};
     on_stopped_ = std::move(on_stopped);
     stopping_ = true;
-    running = current_;
+    running = batch_;
   }
-  if (running)
-    running->scope().cancel(reason);
+  for (const auto& work : running)
+    work->scope().cancel(reason);
   // Whoever takes the runner out of the queue ends it: here when it waits, in wake() or run() otherwise.
-  if (receive_.abandon(*this, std::move(reason)))
+  if (ready_.abandon(*this, reason))
     finish();
 }
 
-/// The queue has handed a call over.
+/// There may be a batch to take.
 void instance_runner::wake() noexcept {
   // Once it waits again the runner belongs to the next waker, and may be gone before this one is done with it.
   const auto self = shared_from_this();
+  const auto told = **std::exchange(result, std::nullopt);
+  if (told == request_queue::told_by::other || !run_here())
+    enqueue();
+}
+
+/// Runs what is immediate here and now; false when there may be more for a thread of the pool.
+bool instance_runner::run_here() {
   const auto pool = pool_;
-  auto call = **std::exchange(result, std::nullopt);
-  auto slot = pool->try_lease(troupe::owner{this});
-  if (!slot) {
-    receive_.undo(std::move(call));
-    enqueue();
-    return;
-  }
-  bool more = false;
-  if (accept(call)) {
-    more = run_immediate(std::move(call));
-  } else {
-    receive_.undo(std::move(call));
-    finish();
-  }
-  slot.reset();
-  if (more)
-    enqueue();
-}
-
-/// Makes a call the one that stop() cancels; false once the runner was stopped.
-bool instance_runner::accept(const std::shared_ptr<inference_call>& call) {
-  const std::lock_guard lock{mutex_};
-  if (!stopping_)
-    current_ = call;
-  return !stopping_;
-}
-
-/// Runs a call and some more here and now for as long as they are immediate; true when there may be more for a thread
-/// of the pool.
-bool instance_runner::run_immediate(std::shared_ptr<inference_call> call) {
-  for (int left = most_for_others; call; call = take()) {
-    if (!worker_->immediate(call->input)) {
-      held_ = std::move(call);
-      return true;
-    }
-    execute(*call);
-    if (--left == 0 || pool_->contended())
-      return true;
+  const auto slot = pool->try_lease();
+  if (!slot)
+    return false;
+  for (int left = most_for_others; left > 0; --left) {
+    const auto what = take(true);
+    if (what != next::batch)
+      return what == next::nothing;
+    execute();
+    if (pool->contended())
+      return false;
   }
   return false;
 }
 
 /// Goes to the end of the pool's queue. Without a pool that still takes work there is only one answer left to give.
 void instance_runner::enqueue() {
-  if (pool_->submit(shared_from_this()))
+  if (pool_->submit(shared_from_this(), share_))
     return;
-  while (const auto call = next())
-    call->respond(
-        make_error(status_code::unavailable, "device '" + pool_->name() + "' has been stopped", "try another node"));
+  while (take(false) == next::batch) {
+    for (const auto& work : batch_)
+      work->refuse(
+          make_error(status_code::unavailable, "device '" + pool_->name() + "' has been stopped", "try another node"));
+    forget_batch();
+  }
 }
 
 void instance_runner::run() noexcept {
-  while (const auto call = next()) {
-    execute(*call);
+  while (take(false) == next::batch) {
+    execute();
     if (pool_->contended()) {
       enqueue();
       return;
@@ -112,37 +148,81 @@ void instance_runner::run() noexcept {
   }
 }
 
-std::shared_ptr<inference_call> instance_runner::next() {
-  return held_ ? std::move(held_) : take();
-}
-
-/// The next call of the queue; null when there is none and the runner waits, or it has stopped. Whoever gets null owns
-/// the runner no more.
-std::shared_ptr<inference_call> instance_runner::take() {
+/// Takes the next batch; when `immediate`, only one for the thread that brought it.
+instance_runner::next instance_runner::take(bool immediate) {
   {
     // Under the lock that stop() takes, so that nothing is taken after a stop.
     const std::lock_guard lock{mutex_};
-    current_.reset();
-    if (!stopping_) {
-      if (auto call = receive_.begin(*this))
-        current_ = **std::move(call);
-      return current_;
+    while (!stopping_) {
+      model_->calls().take(batch_, immediate ? is_immediate_ : nullptr);
+      if (!batch_.empty())
+        return next::batch;
+      if (!ready_.begin(*this))
+        return next::nothing;
+      if (immediate)
+        return next::elsewhere;
     }
   }
+  model_->calls().pass_on();
   finish();
-  return nullptr;
+  return next::nothing;
 }
 
-void instance_runner::execute(inference_call& call) {
-  const auto token = call.token();
-  if (token.cancelled()) {
-    model_->counts().withdrawn.fetch_add(1, std::memory_order_relaxed);
-    call.respond(token.reason());
-  } else {
-    model_->counts().executed.fetch_add(1, std::memory_order_relaxed);
-    log_event(spdlog::level::trace, "executing", {{"model", model_->name()}});
-    call.respond(run_contained(*worker_, call.input, token));
+void instance_runner::execute() {
+  const auto began = steady_clock::now();
+  std::int64_t items = 0, units = 0;
+  for (const auto& work : batch_) {
+    items_.emplace_back(std::static_pointer_cast<inference_call>(work), model_->counts());
+    items += work->cost.items;
+    units += work->cost.units();
   }
+  log_event(spdlog::level::trace, "executing", {{"model", model_->name()}, {"requests", items_.size()}});
+  if (items_.size() == 1) {
+    run_items(0, 1, items_.front().token());
+  } else {
+    const shared_fate all{items_};
+    run_items(0, items_.size(), all.token());
+  }
+  const auto took = steady_clock::now() - began;
+  for (const auto& item : items_)
+    model_->counts().request_executed(began - item.call().queued_at(), took);
+  model_->counts().batch_executed(items, took);
+  model_->calls().ran(units, took);
+  items_.clear();
+  forget_batch();
+}
+
+/// Runs some items together. Where that fails they run again in halves, and those in halves, down to the one whose
+/// fault it is: a request must not fail for what its neighbours are.
+void instance_runner::run_items(std::size_t first, std::size_t last, const cancel_token& token) {
+  view_.clear();
+  for (auto i = first; i != last; ++i)
+    if (auto& item = items_[i]; !item.ended())
+      view_.push_back(&item);
+  if (view_.empty())
+    return;
+  auto done = run_contained(*worker_, view_, token);
+  std::erase_if(view_, [](auto* item) { return static_cast<running_item*>(item)->ended(); });
+  if (view_.empty())
+    return;
+  if (!done && view_.size() > 1 && !token.cancelled()) {
+    model_->counts().batch_retried();
+    log_event(spdlog::level::warn, "batch failed, running it in halves",
+              {{"model", model_->name()}, {"requests", view_.size()}, {"reason", done.error().message()}});
+    const auto middle = first + (last - first) / 2;
+    run_items(first, middle, token);
+    run_items(middle, last, token);
+    return;
+  }
+  const auto why = done ? make_error(status_code::internal, "the skillset gave no answer") : done.error();
+  for (auto* item : view_)
+    item->respond(item->token().cancelled() ? item->token().reason() : why);
+}
+
+void instance_runner::forget_batch() {
+  request_queue::batch over;
+  const std::lock_guard lock{mutex_};
+  over.swap(batch_);
 }
 
 void instance_runner::finish() {

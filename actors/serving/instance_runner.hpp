@@ -1,63 +1,91 @@
 #pragma once
 
-#include "actors/concurrency/stream.hpp"
 #include "actors/execution/executor_pool.hpp"
+#include "actors/execution/request_queue.hpp"
 #include "actors/serving/inference_call.hpp"
 #include "actors/serving/served_model.hpp"
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 namespace troupe {
 
-/// The working half of an instance: takes calls from its model's queue, one after another, and runs them on the
-/// device's pool. It holds a slot only while there are calls; when the queue is empty it waits there, and is handed the
-/// next call on the thread that brings it. A call that the instance calls immediate it then answers at once, in a slot
-/// leased for that, and any other on a thread of the pool; without a free slot it puts the call back, so that a call is
-/// in the queue, and can be withdrawn, until there is a slot for it. With other work waiting for a slot it goes to the
-/// end of the pool's queue after each call. Once the pool is closed it answers every call with UNAVAILABLE. Made as a
-/// shared_ptr.
+/// A request of a batch as the instance sees it: passes its answers on, and counts how it ended.
+class running_item final : public work_item {
+ public:
+  running_item(std::shared_ptr<inference_call> call, model_statistics& counts)
+      : call_(std::move(call)), counts_(&counts) {}
+
+  const inference_request& request() const noexcept override { return call_->input; }
+  cancel_token token() const noexcept override { return call_->token(); }
+  void send(inference_response response) override;
+  void respond(expected<inference_response> answer) override;
+  void complete() override;
+
+  bool ended() const noexcept { return ended_; }
+  const inference_call& call() const noexcept { return *call_; }
+
+ private:
+  void end(bool success);
+
+  std::shared_ptr<inference_call> call_;
+  model_statistics* counts_;
+  bool ended_ = false;
+};
+
+/// The working half of an instance: takes batches from its model's queue, one after another, and runs them on the
+/// device's pool. It holds threads only while there is something to do; with an empty queue it waits there, and is told
+/// of the next call on the thread that brings it. A call that the instance calls immediate is then answered at once, in
+/// a place leased for that, and any other by a thread of the pool; what waits for one is in the queue, where it can be
+/// withdrawn. With other work waiting for a thread the runner goes to the end of the pool's queue after each batch.
+/// Once the pool is closed it answers every call with UNAVAILABLE. Made as a shared_ptr.
 class instance_runner final : public pool_job,
-                              private pending<std::shared_ptr<inference_call>>,
+                              private pending<request_queue::told_by>,
                               public std::enable_shared_from_this<instance_runner> {
  public:
   instance_runner(std::unique_ptr<instance> worker, std::shared_ptr<served_model> model,
-                  std::shared_ptr<executor_pool> pool);
+                  std::shared_ptr<executor_pool> pool, std::shared_ptr<executor_pool::share> share = {});
 
   /// Begins to take calls.
   void start() { enqueue(); }
 
-  /// Takes no more calls, cancels the one that runs with `reason`, and calls `on_stopped` once that has really ended.
-  /// To be called once, after `start()`.
-  void stop(error reason, std::function<void()> on_stopped);
+  /// Takes no more calls, cancels those that run with `reason`, and calls `on_stopped` once that has really ended. To
+  /// be called once, after `start()`.
+  void stop(const error& reason, std::function<void()> on_stopped);
 
   void run() noexcept override;
 
  private:
+  /// What there is to do next.
+  enum class next : std::uint8_t {
+    batch,      ///< it is taken
+    elsewhere,  ///< something that is not for this thread
+    nothing,    ///< the runner waits, or has stopped: the caller owns it no more
+  };
+
   void wake() noexcept override;
+  bool run_here();
   void enqueue();
-  bool accept(const std::shared_ptr<inference_call>& call);
-  bool run_immediate(std::shared_ptr<inference_call> call);
-  std::shared_ptr<inference_call> next();
-  std::shared_ptr<inference_call> take();
-  void execute(inference_call& call);
+  next take(bool immediate);
+  void execute();
+  void run_items(std::size_t first, std::size_t last, const cancel_token& token);
+  void forget_batch();
   void finish();
 
   const std::unique_ptr<instance> worker_;
   const std::shared_ptr<served_model> model_;
   const std::shared_ptr<executor_pool> pool_;
-  receive_operation<std::shared_ptr<inference_call>> receive_;  // begun whenever there is nothing to do
-  std::shared_ptr<inference_call> held_;  // taken and found not to be immediate: the first one for run()
-  std::atomic<bool> stopping_ = false;
+  const std::shared_ptr<executor_pool::share> share_;
+  const std::function<bool(const queued_work&)> is_immediate_;
+  request_queue::ready_operation ready_;  // begun whenever there is nothing to do
+  std::vector<running_item> items_;       // of the batch that runs
+  std::vector<work_item*> view_;          // of what of it runs together
   std::mutex mutex_;
-  std::shared_ptr<inference_call> current_;  // guarded by mutex_, as is the next
+  request_queue::batch batch_;  // guarded by mutex_, as are the next
+  bool stopping_ = false;
   std::function<void()> on_stopped_;
 };
-
-/// Runs a request on an instance and turns whatever it throws into an INTERNAL error.
-expected<inference_response> run_contained(instance& worker, const inference_request& request,
-                                           const cancel_token& token) noexcept;
 
 }  // namespace troupe

@@ -18,9 +18,9 @@ struct runner_test : testing::Test {
   runner_test() {
     model_folder folder;
     folder.name = "m";
-    folder.limits.queue = 4;
+    folder.queue.capacity = 4;
     model = std::make_shared<served_model>(std::move(folder), [] {});
-    model->set_ready({});
+    testing_support::make_ready(*model);
   }
 
   std::shared_ptr<instance_runner> start(testing_support::work what, bool immediate = false) {
@@ -31,7 +31,7 @@ struct runner_test : testing::Test {
   }
 
   void await_parked(std::size_t runners = 1) {
-    await([&] { return model->calls().statistics().waiting_receivers == runners; });
+    await([&] { return model->calls().stats().idle_workers == runners; });
   }
 
   std::shared_ptr<recorded_call> submit() {
@@ -49,7 +49,7 @@ struct runner_test : testing::Test {
 
   void take_both_slots() {
     for (auto& taken : slots) {
-      auto slot = pool->try_lease(owner{&taken});
+      auto slot = pool->try_lease();
       ASSERT_TRUE(slot);
       taken.emplace(*std::move(slot));
     }
@@ -59,7 +59,7 @@ struct runner_test : testing::Test {
       taken.reset();
   }
 
-  std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", 2);
+  std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", pool_capacity{2});
   std::optional<executor_pool::lease> slots[2];
   std::shared_ptr<served_model> model;
 };
@@ -72,15 +72,15 @@ TEST_F(runner_test, answers_what_was_queued_before_and_comes_after_it_started) {
   const auto before = submit();
   const auto runner = start(nothing);
   EXPECT_TRUE(before->wait());
-  await([&] { return model->calls().statistics().waiting_receivers == 1; });
+  await([&] { return model->calls().stats().idle_workers == 1; });
   EXPECT_TRUE(submit()->wait());
   stop(*runner);
-  EXPECT_EQ(model->counts().executed, 2u);
+  EXPECT_EQ(model->counts().read().executions, 2u);
 }
 
 TEST_F(runner_test, an_idle_runner_holds_no_slot) {
   const auto runner = start(nothing);
-  await([&] { return pool->stats().busy == 0 && model->calls().statistics().waiting_receivers == 1; });
+  await([&] { return pool->stats().busy == 0 && model->calls().stats().idle_workers == 1; });
   stop(*runner);
 }
 
@@ -115,8 +115,8 @@ TEST_F(runner_test, a_call_cancelled_in_the_queue_never_runs) {
   EXPECT_EQ(cancelled->wait().error().cause, "gone");
   EXPECT_FALSE(withdrawn->answered()) << "whoever withdraws a call answers it";
   stop(*runner);
-  EXPECT_EQ(model->counts().executed, 1u);
-  EXPECT_EQ(model->counts().withdrawn, 2u);
+  EXPECT_EQ(model->counts().read().executions, 1u);
+  EXPECT_EQ(model->calls().stats().withdrawn, 2u);
 }
 
 TEST_F(runner_test, stopping_cancels_what_runs_and_leaves_what_is_queued) {
@@ -145,7 +145,7 @@ TEST_F(runner_test, an_instance_that_was_woken_and_is_stopped_wakes_the_next_one
   await([&] { return pool->stats().busy == 0; });
   take_both_slots();
   const auto call = submit();
-  ASSERT_EQ(pool->stats().queued, 2u) << "each was handed the call, put it back, and waits for a slot";
+  ASSERT_EQ(pool->stats().queued, 1u) << "one of them was told of the call, and waits for a slot";
   std::binary_semaphore stopped{0};
   first->stop(make_error(status_code::unavailable, "stopping"), [&] { stopped.release(); });
   give_slots_back();
@@ -168,7 +168,7 @@ TEST_F(runner_test, a_call_that_waits_for_a_slot_is_in_the_queue) {
   EXPECT_EQ(left->wait().error().code, status_code::unavailable);
   give_slots_back();
   stop(*runner);
-  EXPECT_EQ(model->counts().executed, 0u);
+  EXPECT_EQ(model->counts().read().executions, 0u);
 }
 
 TEST_F(runner_test, a_full_queue_refuses_and_an_unavailable_model_answers_what_it_has) {
@@ -176,7 +176,7 @@ TEST_F(runner_test, a_full_queue_refuses_and_an_unavailable_model_answers_what_i
   for (int i = 0; i != 4; ++i)
     calls.push_back(submit());
   EXPECT_EQ(model->submit(std::make_shared<recorded_call>()).error().code, status_code::resource_exhausted);
-  EXPECT_EQ(model->counts().refused, 1u);
+  EXPECT_EQ(model->calls().stats().refused, 1u);
   model->set_unavailable(make_error(status_code::internal, "broken"));
   for (const auto& call : calls)
     EXPECT_EQ(call->wait().error().code, status_code::unavailable);
@@ -185,14 +185,14 @@ TEST_F(runner_test, a_full_queue_refuses_and_an_unavailable_model_answers_what_i
 }
 
 TEST_F(runner_test, models_take_turns_on_a_busy_pool) {
-  pool = std::make_shared<executor_pool>("CPU", 1);
+  pool = std::make_shared<executor_pool>("CPU", pool_capacity{1});
   std::string order;
   std::binary_semaphore go{0};
   ASSERT_TRUE(pool->submit(make_job([&] { go.acquire(); })));
   model_folder folder;
   folder.name = "other";
   const auto other = std::make_shared<served_model>(std::move(folder), [] {});
-  other->set_ready({});
+  testing_support::make_ready(*other);
   const auto note = [&](char who) {
     return [&order, who](const auto&, const auto&) -> expected<inference_response> {
       order += who;
@@ -277,7 +277,7 @@ TEST_F(runner_test, without_its_pool_it_answers_that_the_device_is_gone) {
   const auto late = start(nothing);
   EXPECT_EQ(submit()->wait().error().code, status_code::unavailable);
   stop(*late);
-  EXPECT_EQ(model->counts().executed, 0u);
+  EXPECT_EQ(model->counts().read().executions, 0u);
 }
 
 TEST_F(runner_test, a_pool_that_closes_under_it_loses_no_call) {
@@ -347,9 +347,9 @@ TEST_P(runner_stress, every_admitted_call_is_answered_once) {
   restarter.join();
   for (const auto& runner : runners)
     stop(*runner);
-  EXPECT_EQ(model->calls().statistics().buffered, 0u);
-  EXPECT_EQ(model->calls().statistics().waiting_receivers, 0u);
-  EXPECT_EQ(model->counts().admitted, model->counts().executed + model->counts().withdrawn);
+  EXPECT_EQ(model->calls().stats().queued, 0u);
+  EXPECT_EQ(model->calls().stats().idle_workers, 0u);
+  EXPECT_EQ(model->calls().stats().admitted, model->counts().read().executions + model->calls().stats().withdrawn);
 }
 
 // A model that comes and goes, instances that come and go, callers that go away, and a pool that closes in the middle.
@@ -357,8 +357,8 @@ TEST_P(runner_stress, no_call_is_lost_when_everything_ends_at_once) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   for (int round = 0; round != 60; ++round) {
-    pool = std::make_shared<executor_pool>("CPU", 2);
-    model->set_ready({});
+    pool = std::make_shared<executor_pool>("CPU", pool_capacity{2});
+    testing_support::make_ready(*model);
     std::vector<std::shared_ptr<instance_runner>> runners{start(nothing, GetParam()), start(nothing, GetParam())};
     std::vector<std::vector<std::shared_ptr<recorded_call>>> calls(3);
     {
@@ -381,7 +381,7 @@ TEST_P(runner_stress, no_call_is_lost_when_everything_ends_at_once) {
       threads.emplace_back([&] {
         stop(*runners.front());
         model->set_unavailable(make_error(status_code::internal, "broken"));
-        model->set_ready({});
+        testing_support::make_ready(*model);
         pool->close();
         stop(*runners.back());
         model->set_unavailable(make_error(status_code::internal, "ended"));
@@ -392,7 +392,7 @@ TEST_P(runner_stress, no_call_is_lost_when_everything_ends_at_once) {
         await([&] { return call->answered(); });
         EXPECT_EQ(call->answers, 1);
       }
-    EXPECT_EQ(model->calls().statistics().waiting_receivers, 0u);
+    EXPECT_EQ(model->calls().stats().idle_workers, 0u);
   }
 }
 

@@ -105,11 +105,13 @@ void begin_instances(model_self* self) {
     fail(self, make_error(status_code::unavailable, "device '" + folder.device + "' has been stopped"));
     return;
   }
+  state.model->set_described(state.loaded->describe(), state.loaded->batching());
+  const instance_place where{pool, pool->open_share({folder.name, folder.weight, folder.threads})};
   std::vector<child_spec> specs;
   for (std::int64_t i = 0; i != folder.instances; ++i)
     specs.push_back({folder.name + "/" + std::to_string(i),
-                     [loaded = state.loaded, model = state.model, pool](caf::actor_system& system) {
-                       return spawn_instance(system, loaded, model, pool);
+                     [loaded = state.loaded, model = state.model, where](caf::actor_system& system) {
+                       return spawn_instance(system, loaded, model, where);
                      },
                      restart_type::permanent, std::chrono::milliseconds::max()});
   state.instances = spawn_supervisor(self->system(),
@@ -130,7 +132,7 @@ void begin_instances(model_self* self) {
                        {"instances", model.folder().instances},
                        {"ms", took.count()}});
             // Afterwards, or the node's being ready could stand in the log before its model's.
-            model.set_ready(self->state.loaded->describe());
+            model.set_ready();
           },
           [](const caf::error&) { /* the supervisor ends with this error: see the down handler */ });
 }
@@ -138,13 +140,19 @@ void begin_instances(model_self* self) {
 /// Ends the actor for the reason it was given, once nothing of the model runs any more.
 void finish(model_self* self) {
   auto& state = self->state;
-  const auto& counts = state.model->counts();
-  log_event(spdlog::level::info, "model stopped",
-            {{"model", state.model->name()},
-             {"admitted", counts.admitted.load()},
-             {"executed", counts.executed.load()},
-             {"refused", counts.refused.load()},
-             {"withdrawn", counts.withdrawn.load()}});
+  if (state.model->describe()) {
+    const auto queue = state.model->calls().stats();
+    const auto done = state.model->counts().read();
+    log_event(spdlog::level::info, "model stopped",
+              {{"model", state.model->name()},
+               {"admitted", queue.admitted},
+               {"executed", done.queue.count},
+               {"refused", queue.refused},
+               {"expired", queue.expired},
+               {"withdrawn", queue.withdrawn}});
+  } else {
+    log_event(spdlog::level::info, "model stopped", {{"model", state.model->name()}});
+  }
   state.loaded.reset();
   self->quit(*state.exit_reason);
 }

@@ -13,6 +13,11 @@ namespace {
 constexpr std::int64_t most_instances = 1024;
 constexpr std::int64_t most_items = 1 << 20;
 constexpr std::int64_t most_queued = 1 << 20;
+constexpr std::int64_t most_priorities = 16;
+constexpr std::int64_t most_units = std::int64_t{1} << 40;
+constexpr std::int64_t most_threads = 1024;
+constexpr std::int64_t most_mebibytes = std::int64_t{1} << 30;
+constexpr double most_weight = 1000;
 
 bool is_sha256(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -32,6 +37,37 @@ void read_files(settings_reader& reader, model_folder& folder) {
       files.reject(role, "needs the file's hash", "write sha256 = \"…\" with 64 lower-case hexadecimal digits");
     folder.files[role] = {folder.path / relative, sha256};
   }
+}
+
+void read_queue(settings_reader& reader, queue_settings& to) {
+  auto queue = reader.table("queue");
+  to.capacity = static_cast<std::size_t>(
+      queue.integer("capacity", 1, most_queued).value_or(static_cast<std::int64_t>(to.capacity)));
+  to.max_wait = queue.duration("max_wait").value_or(to.max_wait);
+  if (to.max_wait.count() == 0)
+    queue.reject("max_wait", "must be more than 0", "write 1ms or more");
+  to.priorities = static_cast<std::uint32_t>(queue.integer("priorities", 1, most_priorities).value_or(to.priorities));
+  to.default_priority =
+      static_cast<std::uint32_t>(queue.integer("default_priority", 1, to.priorities).value_or((to.priorities + 1) / 2));
+}
+
+void read_batching(settings_reader& reader, batching_settings& to, const queue_settings& queue) {
+  auto batching = reader.table("batching");
+  to.max_batch = batching.integer("max_batch", 1, most_items);
+  to.max_units = batching.integer("max_units", 1, most_units);
+  to.max_delay = batching.duration("max_delay").value_or(to.max_delay);
+  if (to.max_delay >= queue.max_wait)
+    batching.reject("max_delay", "must be less than queue.max_wait", "a request would be refused before it could run");
+}
+
+/// What the model takes of its device.
+void read_device(settings_reader& reader, model_folder& folder) {
+  folder.device = reader.text("device").value_or(folder.device);
+  folder.alternatives = reader.texts("alternatives").value_or(folder.alternatives);
+  folder.instances = reader.integer("instances", 1, most_instances).value_or(folder.instances);
+  folder.threads = static_cast<std::size_t>(reader.integer("threads", 1, most_threads).value_or(1));
+  folder.weight = reader.number("weight", 1 / most_weight, most_weight).value_or(folder.weight);
+  folder.memory = static_cast<std::uint64_t>(reader.integer("memory_mib", 0, most_mebibytes).value_or(0)) << 20;
 }
 
 std::optional<parameter> read_option(settings_reader& options, const option_spec& spec) {
@@ -83,14 +119,13 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
   folder.version = reader->text("version").value_or(folder.version);
   if (!is_good_name(folder.version))
     reader->reject("version", "can't be a version", "use letters and digits, such as \"1\"");
-  folder.device = reader->text("device").value_or(folder.device);
-  folder.instances = reader->integer("instances", 1, most_instances).value_or(folder.instances);
+  read_device(*reader, folder);
   if (reader->choice("on_failure", {"fatal", "unavailable"}) == "unavailable")
     folder.on_failure = failure_policy::unavailable;
   auto limits = reader->table("limits");
   folder.limits.items = limits.integer("items", 1, most_items).value_or(folder.limits.items);
-  folder.limits.queue = static_cast<std::size_t>(
-      limits.integer("queue", 1, most_queued).value_or(static_cast<std::int64_t>(folder.limits.queue)));
+  read_queue(*reader, folder.queue);
+  read_batching(*reader, folder.batching, folder.queue);
   read_files(*reader, folder);
   if (folder.skills)
     read_options(*reader, folder);
@@ -146,6 +181,7 @@ model_settings settings_of(const model_folder& folder) {
   settings.options = folder.options;
   settings.device = folder.device;
   settings.instances = folder.instances;
+  settings.threads = folder.threads;
   return settings;
 }
 

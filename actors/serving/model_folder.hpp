@@ -4,9 +4,11 @@
 #include "actors/concurrency/error.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +19,21 @@ class skillset_catalog;
 /// What a model allows a request.
 struct model_limits {
   std::int64_t items = 1024;  ///< along the first axis of a model that batches
-  std::size_t queue = 128;    ///< requests waiting for an instance
+};
+
+/// How requests wait for an instance.
+struct queue_settings {
+  std::size_t capacity = 128;  ///< requests
+  std::chrono::milliseconds max_wait = std::chrono::seconds{5};
+  std::uint32_t priorities = 3;        ///< a request may have: 1, the most urgent, to this
+  std::uint32_t default_priority = 2;  ///< of a request that says nothing
+};
+
+/// How requests are put together; what isn't said is the skillset's to say.
+struct batching_settings {
+  std::optional<std::int64_t> max_batch;  ///< items
+  std::optional<std::int64_t> max_units;  ///< such as tokens, padding included
+  std::chrono::milliseconds max_delay{};  ///< that a batch waits to become fuller; 0: it is what is there
 };
 
 /// What a model that can't be served means for the node.
@@ -39,11 +55,17 @@ struct model_folder {
   std::string version = "1";
   skillset* skills = nullptr;
   std::string device = "CPU";
+  std::vector<std::string> alternatives;  ///< to that device, in the order of their preference
   std::int64_t instances = 1;
+  std::size_t threads = 1;   ///< of the device that an instance takes while it works
+  double weight = 1;         ///< of the model, where several want the device
+  std::uint64_t memory = 0;  ///< of the device that the model takes, in bytes
   failure_policy on_failure = failure_policy::fatal;
   std::map<std::string, model_file, std::less<>> files;  ///< by role
   parameter_map options;
   model_limits limits;
+  queue_settings queue;
+  batching_settings batching;
 };
 
 /// Reads one model's folder. INVALID_ARGUMENT names file, line and key; NOT_FOUND when there is no model.toml.

@@ -46,7 +46,7 @@ TEST_F(model_folder_test, fills_in_what_is_not_said) {
   EXPECT_EQ(m->instances, 1);
   EXPECT_EQ(m->on_failure, failure_policy::fatal);
   EXPECT_EQ(m->limits.items, 1024);
-  EXPECT_EQ(m->limits.queue, 128u);
+  EXPECT_EQ(m->queue.capacity, 128u);
   EXPECT_EQ(m->options.at("flag"), parameter{true});
   EXPECT_EQ(m->options.at("count"), parameter{std::int64_t{3}});
   EXPECT_EQ(m->options.at("ratio"), parameter{0.5});
@@ -54,15 +54,29 @@ TEST_F(model_folder_test, fills_in_what_is_not_said) {
 }
 
 TEST_F(model_folder_test, reads_everything_that_can_be_said) {
-  const auto m = read(std::string{"skillset = 'scripted'\nversion = '2'\ndevice = 'GPU'\ninstances = 4\n"
-                                  "on_failure = 'unavailable'\n[limits]\nitems = 5\nqueue = 6\n"
-                                  "[options]\nflag = false\ncount = 10\nratio = 1\nmode = 'slow'\n"
-                                  "[files]\nweights = { path = 'w.bin', sha256 = '"} +
-                      empty_sha256 + "' }\n");
+  const auto m =
+      read(std::string{"skillset = 'scripted'\nversion = '2'\ndevice = 'GPU'\nalternatives = ['CPU']\ninstances = 4\n"
+                       "threads = 2\nweight = 2.5\nmemory_mib = 3\n"
+                       "on_failure = 'unavailable'\n[limits]\nitems = 5\n"
+                       "[queue]\ncapacity = 6\nmax_wait = '2s'\npriorities = 5\n"
+                       "[batching]\nmax_batch = 7\nmax_units = 800\nmax_delay = '3ms'\n"
+                       "[options]\nflag = false\ncount = 10\nratio = 1\nmode = 'slow'\n"
+                       "[files]\nweights = { path = 'w.bin', sha256 = '"} +
+           empty_sha256 + "' }\n");
   ASSERT_TRUE(m) << to_string(m.error());
   EXPECT_EQ(m->version, "2");
   EXPECT_EQ(m->on_failure, failure_policy::unavailable);
-  EXPECT_EQ(m->limits.queue, 6u);
+  EXPECT_EQ(m->queue.capacity, 6u);
+  EXPECT_EQ(m->queue.max_wait, std::chrono::seconds{2});
+  EXPECT_EQ(m->queue.priorities, 5u);
+  EXPECT_EQ(m->queue.default_priority, 3u) << "the one in the middle";
+  EXPECT_EQ(m->batching.max_batch, 7);
+  EXPECT_EQ(m->batching.max_units, 800);
+  EXPECT_EQ(m->batching.max_delay, std::chrono::milliseconds{3});
+  EXPECT_EQ(m->alternatives, std::vector<std::string>{"CPU"});
+  EXPECT_EQ(m->threads, 2u);
+  EXPECT_EQ(m->weight, 2.5);
+  EXPECT_EQ(m->memory, 3u << 20);
   EXPECT_EQ(m->options.at("ratio"), parameter{1.0});
   EXPECT_EQ(m->files.at("weights").path, folder.path() / "m/w.bin");
   const auto settings = settings_of(*m);
@@ -77,7 +91,16 @@ TEST_F(model_folder_test, names_line_and_key_of_what_is_wrong) {
             ":3: 'options.count' must be an integer from 1 to 10");
   EXPECT_EQ(refusal("skillset = 'scripted'\n[options]\nmode = 'odd'"), ":3: 'options.mode' is 'odd'");
   EXPECT_EQ(refusal("skillset = 'scripted'\n[options]\nspeed = 1"), ":3: 'speed' is not a known key");
-  EXPECT_EQ(refusal("skillset = 'scripted'\n[limits]\nqueue = -1").substr(0, 18), ":3: 'limits.queue'");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[queue]\ncapacity = -1").substr(0, 20), ":3: 'queue.capacity'");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[queue]\nmax_wait = '0s'"), ":3: 'queue.max_wait' must be more than 0");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[queue]\npriorities = 2\ndefault_priority = 3"),
+            ":4: 'queue.default_priority' must be an integer from 1 to 2");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[batching]\nmax_batch = 0").substr(0, 24), ":3: 'batching.max_batch'");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[batching]\nmax_delay = '9s'"),
+            ":3: 'batching.max_delay' must be less than queue.max_wait");
+  EXPECT_EQ(refusal("skillset = 'scripted'\nweight = 0").substr(0, 12), ":2: 'weight'");
+  EXPECT_EQ(refusal("skillset = 'scripted'\nalternatives = 'GPU'"),
+            ":2: 'alternatives' must be an array of texts in quotes");
   EXPECT_EQ(refusal("skillset = 'nope'"), ":1: 'skillset' cannot be used: there is no skillset 'nope'");
   EXPECT_EQ(refusal("skillset = '../x'"), ":1: 'skillset' cannot be used: there is no skillset '../x'");
   EXPECT_EQ(refusal("skillset = ").substr(0, 3), ":1:");

@@ -1,6 +1,7 @@
 #include "actors/serving/router.hpp"
 
 #include "actors/serving/served_model.hpp"
+#include "actors/serving/testing.hpp"
 
 #include <gtest/gtest.h>
 
@@ -29,7 +30,7 @@ TEST(router, is_settled_when_there_is_nothing_left_to_wait_for) {
   routes.insert(must_not);
   EXPECT_FALSE(routes.settled());
   may_fail->set_unavailable(broken);
-  must_not->set_ready({});
+  testing_support::make_ready(*must_not);
   EXPECT_TRUE(routes.settled());
   must_not->set_unavailable(broken);
   EXPECT_FALSE(routes.settled());

@@ -7,11 +7,26 @@ namespace troupe {
 
 namespace {
 
-served_model::queue make_queue(const model_folder& folder) {
-  return *make_stream<std::shared_ptr<inference_call>>(static_cast<std::int64_t>(folder.limits.queue));
+/// What the model's folder says comes before what its skillset does.
+queue_options options_of(const model_folder& folder, const batch_policy& how) {
+  queue_options options;
+  options.capacity = folder.queue.capacity;
+  options.max_wait = folder.queue.max_wait;
+  options.max_delay = folder.batching.max_delay;
+  options.batch = how.limits;
+  options.batch.items = folder.batching.max_batch.value_or(options.batch.items);
+  options.batch.units = folder.batching.max_units.value_or(options.batch.units);
+  options.workers = static_cast<std::size_t>(folder.instances);
+  return options;
 }
 
 }  // namespace
+
+struct served_model::description {
+  signature what;
+  batch_policy how;
+  request_queue calls;
+};
 
 std::string_view to_string(model_state state) noexcept {
   switch (state) {
@@ -26,55 +41,68 @@ std::string_view to_string(model_state state) noexcept {
 }
 
 served_model::served_model(model_folder folder, std::function<void()> on_change)
-    : folder_(std::move(folder)), on_change_(std::move(on_change)), calls_(make_queue(folder_)) {}
+    : folder_(std::move(folder)), on_change_(std::move(on_change)) {}
+
+served_model::~served_model() = default;
 
 served_model::status served_model::current() const {
   const std::lock_guard lock{mutex_};
   return status_;
 }
 
+const signature* served_model::describe() const noexcept {
+  const auto* known = description_.load(std::memory_order_acquire);
+  return known ? &known->what : nullptr;
+}
+
+const batch_policy& served_model::batching() const noexcept {
+  return description_.load(std::memory_order_acquire)->how;
+}
+
+request_queue& served_model::calls() noexcept {
+  return description_.load(std::memory_order_acquire)->calls;
+}
+
+error served_model::why_not_ready() const {
+  const auto [state, reason] = current();
+  return make_error(
+      status_code::unavailable,
+      "model '" + name() + "' is " + std::string{to_string(state)} + (reason.empty() ? "" : ": " + reason),
+      "ask ModelReady until it is ready");
+}
+
 expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
-  if (!ready()) {
-    const auto [state, reason] = current();
-    return make_error(
-        status_code::unavailable,
-        "model '" + name() + "' is " + std::string{to_string(state)} + (reason.empty() ? "" : ": " + reason),
-        "ask ModelReady until it is ready");
+  if (!ready())
+    return why_not_ready();
+  if (auto admitted = calls().submit(call); !admitted) {
+    admitted.error().cause = "model '" + name() + "': " + admitted.error().cause;
+    return admitted;
   }
-  if (const auto sent = calls_.sender.try_send(std::shared_ptr{call}); !sent) {
-    counts_.refused.fetch_add(1, std::memory_order_relaxed);
-    return make_error(
-        status_code::resource_exhausted,
-        "the queue of model '" + name() + "' is full with " + std::to_string(folder_.limits.queue) + " requests",
-        "try again later, or raise limits.queue in model.toml");
-  }
-  counts_.admitted.fetch_add(1, std::memory_order_relaxed);
   log_event(spdlog::level::trace, "admitted", {{"model", name()}});
-  // The model may have become unavailable, and its queue been emptied, between the question and the sending; or while
-  // an instance had the call in hand, which then put it back.
+  // The model may have become unavailable, and its queue been emptied, between the question and the submission.
   if (!ready() && withdraw(*call))
     return make_error(status_code::unavailable, "model '" + name() + "' is being stopped");
   return {};
 }
 
-bool served_model::withdraw(const inference_call& call) {
-  const auto taken = calls_.receiver.take_if([&](const auto& queued) { return queued.get() == &call; });
-  counts_.withdrawn.fetch_add(taken.size(), std::memory_order_relaxed);
-  return !taken.empty();
+bool served_model::withdraw(inference_call& call) {
+  return description_.load(std::memory_order_acquire) && calls().withdraw(call);
 }
 
 void served_model::withdraw_cancelled() {
-  const auto taken = calls_.receiver.take_if([](const auto& queued) { return queued->token().cancelled(); });
-  counts_.withdrawn.fetch_add(taken.size(), std::memory_order_relaxed);
-  for (const auto& call : taken)
-    call->respond(call->token().reason());
+  if (!describe())
+    return;
+  for (const auto& work : calls().withdraw_if([](const auto& queued) { return queued.token().cancelled(); }))
+    work->refuse(work->token().reason());
 }
 
-void served_model::set_ready(const signature& what) {
-  if (!owned_signature_) {
-    owned_signature_ = std::make_unique<const signature>(what);
-    signature_.store(owned_signature_.get(), std::memory_order_release);
-  }
+void served_model::set_described(signature what, batch_policy how) {
+  const auto options = options_of(folder_, how);
+  owned_description_.reset(new description{std::move(what), std::move(how), request_queue{options}});
+  description_.store(owned_description_.get(), std::memory_order_release);
+}
+
+void served_model::set_ready() {
   change(model_state::ready, {});
 }
 
@@ -84,8 +112,10 @@ void served_model::set_loading() {
 
 void served_model::set_unavailable(const error& reason) {
   change(model_state::unavailable, reason.message());
-  for (const auto& call : calls_.receiver.take_if([](const auto&) { return true; }))
-    call->respond(make_error(status_code::unavailable, "model '" + name() + "' is UNAVAILABLE: " + reason.message()));
+  if (!describe())
+    return;
+  for (const auto& work : calls().withdraw_if([](const auto&) { return true; }))
+    work->refuse(make_error(status_code::unavailable, "model '" + name() + "' is UNAVAILABLE: " + reason.message()));
 }
 
 void served_model::change(model_state state, std::string reason) {

@@ -15,7 +15,7 @@ using testing_support::recorded_call;
 model_folder folder_of(const std::string& name, std::size_t queue = 4) {
   model_folder folder;
   folder.name = name;
-  folder.limits.queue = queue;
+  folder.queue.capacity = queue;
   return folder;
 }
 
@@ -39,38 +39,41 @@ TEST(served_model, admits_nothing_until_it_is_ready_and_says_why) {
   EXPECT_EQ(model.submit(std::make_shared<recorded_call>()).error().cause,
             "model 'm' is UNAVAILABLE: a file is broken; fetch it again");
   model.set_loading();
-  model.set_ready({});
+  testing_support::make_ready(model);
   EXPECT_TRUE(model.submit(std::make_shared<recorded_call>()));
   EXPECT_EQ(changes, 3);
 }
 
 TEST(served_model, is_described_for_ever_once_it_was_ready) {
   served_model model{folder_of("m"), [] {}};
-  model.set_ready({{}, {}, true});
+  testing_support::make_ready(model, {{}, {}, true});
   const auto* what = model.describe();
   ASSERT_TRUE(what);
   model.set_unavailable(gone());
-  model.set_ready({{}, {}, true});
+  testing_support::make_ready(model, {{}, {}, true});
   EXPECT_EQ(model.describe(), what) << "callers may hold it";
 }
 
 TEST(served_model, answers_cancelled_calls_with_their_own_reason_and_leaves_the_others) {
   served_model model{folder_of("m"), [] {}};
-  model.set_ready({});
+  testing_support::make_ready(model);
   const auto stays = admitted(model), goes = admitted(model);
   goes->scope().cancel(gone());
   model.withdraw_cancelled();
   EXPECT_EQ(goes->wait().error().cause, "gone");
   EXPECT_FALSE(stays->answered());
-  EXPECT_EQ(model.calls().statistics().buffered, 1u);
-  EXPECT_EQ(model.counts().withdrawn, 1u);
+  EXPECT_EQ(model.calls().stats().queued, 1u);
+  EXPECT_EQ(model.calls().stats().withdrawn, 1u);
 }
 
 TEST(served_model, takes_a_call_whose_time_is_over_for_cancelled) {
   served_model model{folder_of("m"), [] {}};
-  model.set_ready({});
-  const auto late = std::make_shared<recorded_call>(steady_clock::now());
+  testing_support::make_ready(model);
+  EXPECT_EQ(model.submit(std::make_shared<recorded_call>(steady_clock::now())).error().code,
+            status_code::deadline_exceeded);
+  const auto late = std::make_shared<recorded_call>(steady_clock::now() + std::chrono::milliseconds{30});
   ASSERT_TRUE(model.submit(late));
+  testing_support::await([&] { return late->inference_call::token().cancelled(); });
   model.withdraw_cancelled();
   EXPECT_EQ(late->wait().error().code, status_code::deadline_exceeded);
 }
@@ -80,13 +83,13 @@ TEST(served_model, takes_a_call_whose_time_is_over_for_cancelled) {
 TEST(served_model, stress_every_call_is_answered_once) {
   constexpr int each = 2000;
   served_model model{folder_of("m", 16), [] {}};
-  model.set_ready({});
+  testing_support::make_ready(model);
   std::vector<std::vector<std::shared_ptr<recorded_call>>> calls(3);
   std::atomic<bool> done = false;
   std::jthread flapping{[&] {
     while (!done) {
       model.set_unavailable(make_error(status_code::internal, "broken"));
-      model.set_ready({});
+      testing_support::make_ready(model);
     }
   }};
   std::jthread draining{[&] {
@@ -116,7 +119,7 @@ TEST(served_model, stress_every_call_is_answered_once) {
   for (const auto& of_one : calls)
     for (const auto& call : of_one)
       ASSERT_EQ(call->answers, 1);
-  EXPECT_EQ(model.calls().statistics().buffered, 0u);
+  EXPECT_EQ(model.calls().stats().queued, 0u);
 }
 
 // A call that comes while the model goes must not be left in the queue of a model that nobody works for any more. The
@@ -124,7 +127,7 @@ TEST(served_model, stress_every_call_is_answered_once) {
 TEST(served_model, stress_no_call_is_left_behind_when_the_model_goes) {
   for (int round = 0; round != 50; ++round) {
     served_model model{folder_of("m", 100'000), [] {}};
-    model.set_ready({});
+    testing_support::make_ready(model);
     std::vector<std::shared_ptr<recorded_call>> calls;
     std::atomic<int> submitted = 0;
     {
@@ -141,7 +144,7 @@ TEST(served_model, stress_no_call_is_left_behind_when_the_model_goes) {
         std::this_thread::yield();
       model.set_unavailable(make_error(status_code::internal, "broken"));
     }
-    ASSERT_EQ(model.calls().statistics().buffered, 0u);
+    ASSERT_EQ(model.calls().stats().queued, 0u);
     for (const auto& call : calls)
       ASSERT_EQ(call->answers, 1);
   }

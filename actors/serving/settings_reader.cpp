@@ -117,6 +117,21 @@ std::optional<std::string> settings_reader::text(std::string_view key) {
   return std::nullopt;
 }
 
+std::optional<std::vector<std::string>> settings_reader::texts(std::string_view key) {
+  const auto* value = ask(node_->table, node_->doc->asked[node_->asked].second, key);
+  if (!value)
+    return std::nullopt;
+  const auto* array = value->as_array();
+  std::vector<std::string> result;
+  for (std::size_t i = 0; array && i != array->size(); ++i)
+    if (const auto* string = (*array)[i].as_string())
+      result.push_back(string->get());
+  if (array && result.size() == array->size())
+    return result;
+  reject(key, "must be an array of texts in quotes");
+  return std::nullopt;
+}
+
 std::optional<std::string> settings_reader::choice(std::string_view key, const std::vector<std::string>& choices) {
   auto value = text(key);
   if (value && std::find(choices.begin(), choices.end(), *value) == choices.end()) {

@@ -30,6 +30,9 @@ class settings_reader {
 
   std::optional<std::string> text(std::string_view key);
 
+  /// An array of texts.
+  std::optional<std::vector<std::string>> texts(std::string_view key);
+
   /// Text that is one of `choices`.
   std::optional<std::string> choice(std::string_view key, const std::vector<std::string>& choices);
 

@@ -2,6 +2,7 @@
 
 #include "actors/serving/inference_call.hpp"
 #include "actors/serving/model_folder.hpp"
+#include "actors/serving/served_model.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
 #include <atomic>
@@ -11,6 +12,7 @@
 #include <future>
 #include <string>
 #include <thread>
+#include <vector>
 
 /// What the tests of this room share: a call that remembers its answer, a skillset that does what the test says, and a
 /// folder that goes away again.
@@ -21,6 +23,8 @@ class recorded_call final : public inference_call {
  public:
   using inference_call::inference_call;
 
+  void send(inference_response response) override { sent.push_back(std::move(response)); }
+  void complete() override { respond(inference_response{}); }
   void respond(expected<inference_response> answer) override {
     ++answers;
     if (!answered_.exchange(true))
@@ -31,6 +35,7 @@ class recorded_call final : public inference_call {
   bool answered() const { return answered_; }
 
   std::atomic<int> answers = 0;
+  std::vector<inference_response> sent;
 
  private:
   std::atomic<bool> answered_ = false;
@@ -40,7 +45,7 @@ class recorded_call final : public inference_call {
 using work = std::function<expected<inference_response>(const inference_request&, const cancel_token&)>;
 
 /// An instance that does what it is told; `immediate` says whether at once on the thread that brings the call.
-class scripted_instance final : public instance {
+class scripted_instance final : public single_instance {
  public:
   explicit scripted_instance(work what, bool immediate = false) : what_(std::move(what)), immediate_(immediate) {}
 
@@ -94,6 +99,13 @@ class scripted_skillset final : public skillset {
     signature signature_;
   };
 };
+
+/// Makes a model ready as its actor does.
+inline void make_ready(served_model& model, signature what = {}, batch_policy how = {}) {
+  if (!model.describe())
+    model.set_described(std::move(what), std::move(how));
+  model.set_ready();
+}
 
 /// A folder under the tests' temporary one, removed with its contents.
 class temporary_folder {

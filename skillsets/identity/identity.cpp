@@ -43,8 +43,10 @@ bool wait(milliseconds delay, const cancel_token& token) {
   return !token.cancelled();
 }
 
-class identity_instance final : public instance {
+class identity_instance final : public single_instance {
  public:
+  using single_instance::run;
+
   expected<inference_response> run(const inference_request& request, const cancel_token& token) override {
     const auto delay = delay_of(request);
     if (!delay)

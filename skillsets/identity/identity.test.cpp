@@ -1,4 +1,5 @@
 #include "skillsets/identity/identity.hpp"
+#include "skillsets/sdk/testing.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,7 +20,8 @@ struct identity : testing::Test {
   }
 
   expected<inference_response> run(parameter_map parameters, const cancel_token& token = {}) {
-    return worker->run(
+    return testing_support::respond(
+        *worker,
         {{tensor{"input", datatype::fp32, {2}, buffer::take(std::vector<float>{1, 2})}}, std::move(parameters)}, token);
   }
 
@@ -40,7 +42,7 @@ TEST_F(identity, answers_with_the_same_bytes) {
 }
 
 TEST_F(identity, answers_its_own_warm_up) {
-  EXPECT_TRUE(worker->run(model->warm_up(), {}));
+  EXPECT_TRUE(testing_support::respond(*worker, model->warm_up(), {}));
 }
 
 TEST_F(identity, is_immediate_unless_it_waits) {

@@ -2,13 +2,16 @@
 
 #include "actors/concurrency/cancel_scope.hpp"
 #include "actors/concurrency/error.hpp"
+#include "actors/execution/batch_shape.hpp"
 #include "skillsets/sdk/tensor.hpp"
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -29,11 +32,13 @@ struct tensor_spec {
 };
 
 /// What a model takes and gives. When `batches`, the first axis of every input counts independent items, equally
-/// many in each, and so does the first axis of every output.
+/// many in each, and so does the first axis of every output. When `decoupled`, a request may have any number of
+/// responses; else it has one.
 struct signature {
   std::vector<tensor_spec> inputs;
   std::vector<tensor_spec> outputs;
   bool batches = false;
+  bool decoupled = false;
 };
 
 /// What an instance is asked to do. Names, datatypes, shapes and sizes agree with the model's signature already, and
@@ -66,6 +71,28 @@ struct model_settings {
   parameter_map options;       ///< every option the skillset declares, with its value
   std::string device;          ///< such as `CPU`
   std::int64_t instances = 1;  ///< how many will run at once
+  std::size_t threads = 1;     ///< that each of them may use while it runs
+};
+
+/// One request of a batch, and where its answers go. The platform's; an instance uses it until its `run` returns. What
+/// is given after the last word, or after the request was cancelled, is dropped.
+class work_item {
+ public:
+  virtual ~work_item() = default;
+
+  virtual const inference_request& request() const noexcept = 0;
+
+  /// Cancelled once nobody wants the answers of this request any more; its neighbours may go on.
+  virtual cancel_token token() const noexcept = 0;
+
+  /// Gives a response after which more may come; of a decoupled model only.
+  virtual void send(inference_response response) = 0;
+
+  /// The last word: a response, or the error that the request ends with.
+  virtual void respond(expected<inference_response> answer) = 0;
+
+  /// The last word of a decoupled request that has no further response.
+  virtual void complete() = 0;
 };
 
 /// One loaded copy of a model, ready to work. Used by one thread at a time, not always the same one.
@@ -73,9 +100,12 @@ class instance {
  public:
   virtual ~instance() = default;
 
-  /// Does the work and blocks until it is done. Looks at `token` often enough to end within milliseconds of its
-  /// cancellation, and then returns `token.reason()`.
-  virtual expected<inference_response> run(const inference_request& request, const cancel_token& token) = 0;
+  /// Works on a batch, which is never empty and within the model's `batching()` where that was possible, and blocks
+  /// until it is done. Each item gets its last word before this returns OK. An error, or an exception, is the end of
+  /// those that have none yet: the platform runs them again in halves, to find out whose fault it is. Looks at
+  /// `token`, which is cancelled once none of the items is wanted, often enough to end within milliseconds, and then
+  /// returns `token.reason()`.
+  virtual expected<void> run(std::span<work_item* const> batch, const cancel_token& token) = 0;
 
   /// True when `run` answers this request within microseconds and without blocking. Such work is done on the thread
   /// that brought it, because handing it over would cost more than the work; everything else runs on a pool's thread.
@@ -83,6 +113,29 @@ class instance {
     static_cast<void>(request);
     return false;
   }
+};
+
+/// An instance that works on one request at a time and has one response for it.
+class single_instance : public instance {
+ public:
+  /// Does the work of one request. Looks at `token` as `run` of a batch does.
+  virtual expected<inference_response> run(const inference_request& request, const cancel_token& token) = 0;
+
+  expected<void> run(std::span<work_item* const> batch, const cancel_token&) final {
+    for (auto* item : batch)
+      item->respond(run(item->request(), item->token()));
+    return {};
+  }
+};
+
+/// How requests to a model run together.
+struct batch_policy {
+  batch_limits limits = {};  ///< model.toml may say less or more
+
+  /// What a request costs, by which requests are batched and waits are foretold; null: an item of length 1. Called on a
+  /// gateway's thread: must be quick, and an estimate will do. It may outlive the model, and so refers to nothing of
+  /// it.
+  std::function<work_cost(const inference_request&)> cost = nullptr;
 };
 
 /// A model in memory, from which instances are made; whatever they can share, such as weights, lives here. Outlives
@@ -98,6 +151,9 @@ class loaded_model {
 
   /// A real request that exercises the whole model. An instance is ready only after it has answered it.
   virtual inference_request warm_up() const = 0;
+
+  /// How requests run together; one at a time unless it is overridden.
+  virtual batch_policy batching() const { return {}; }
 };
 
 /// A plug-in that can do one task with any model of that task. Its functions are called from threads of an executor

@@ -4,31 +4,31 @@
 #include <numeric>
 
 namespace troupe {
-namespace {
 
-constexpr std::size_t tokens_a_run_costs = 16;
-constexpr std::size_t tokens_a_padded_one = 4;
-
-}  // namespace
+batch_limits text_limits(std::size_t budget) {
+  constexpr std::int64_t tokens_a_run_costs = 16;
+  constexpr std::int64_t tokens_a_padded_one = 4;
+  return {.items = static_cast<std::int64_t>(budget),
+          .units = static_cast<std::int64_t>(budget),
+          .run_units = tokens_a_run_costs,
+          .padding_part = tokens_a_padded_one};
+}
 
 std::vector<text_batch> plan_batches(std::span<const std::size_t> lengths, std::size_t budget) {
+  const auto limits = text_limits(budget);
   std::vector<std::size_t> order(lengths.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return lengths[a] > lengths[b]; });
   std::vector<text_batch> batches;
-  std::size_t tokens = 0;
+  batch_shape shape;
   for (const auto text : order) {
-    const auto fits = [&](const text_batch& batch) {
-      const auto padded = batch.length * (batch.texts.size() + 1);
-      const auto real = tokens + lengths[text];
-      return padded <= budget && padded - real <= tokens_a_run_costs + real / tokens_a_padded_one;
-    };
-    if (batches.empty() || !fits(batches.back())) {
+    const work_cost cost{1, static_cast<std::int64_t>(lengths[text])};
+    if (batches.empty() || !shape.fits(cost, limits)) {
       batches.push_back({{}, lengths[text]});
-      tokens = 0;
+      shape = {};
     }
     batches.back().texts.push_back(text);
-    tokens += lengths[text];
+    shape.add(cost);
   }
   return batches;
 }

@@ -4,6 +4,8 @@
 #include "skillsets/text_embedding/test_model.hpp"
 #include "skillsets/text_embedding/tiny_bert.hpp"
 
+#include "skillsets/sdk/testing.hpp"
+
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -79,7 +81,7 @@ struct encoder_file : testing::Test {
     if (!loaded)
       return loaded.error();
     model = *std::move(loaded);
-    const auto response = (*model->make_instance())->run(request_of(some), {});
+    const auto response = testing_support::respond(**model->make_instance(), request_of(some), {});
     if (!response)
       return response.error();
     return numbers_of(*response);

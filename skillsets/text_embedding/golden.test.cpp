@@ -2,6 +2,8 @@
 
 #include "skillsets/text_embedding/test_model.hpp"
 
+#include "skillsets/sdk/testing.hpp"
+
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -37,7 +39,7 @@ struct golden : testing::Test {
   }
 
   inference_response run(std::span<const std::string> some) {
-    auto response = worker->run(request_of(some), {});
+    auto response = testing_support::respond(*worker, request_of(some), {});
     EXPECT_TRUE(response) << to_string(response.error());
     return *response;
   }

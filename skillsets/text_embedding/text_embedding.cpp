@@ -21,6 +21,11 @@ namespace {
 constexpr std::int64_t largest_text = 1'000'000;
 constexpr std::int64_t largest_budget = 1'000'000;
 
+// For estimates of what a text costs.
+constexpr std::int64_t bytes_a_token = 4;
+constexpr std::int64_t special_tokens = 2;
+constexpr std::int64_t length_bytes = 4;  // before each element of a BYTES tensor
+
 /// The `[options]` of a model.
 struct embedding_options {
   pooling_mode pooling = pooling_mode::mean;
@@ -157,6 +162,7 @@ struct model_core {
   compile_target target;
   text_tokenizer tokenizer;
   std::size_t dimension;
+  std::int64_t max_tokens;
   std::size_t batch_tokens;
 };
 
@@ -215,38 +221,83 @@ class batch_inputs {
   std::vector<std::int64_t> types_;
 };
 
+/// A request on its way to its vectors.
+class embedding_job {
+ public:
+  /// `first` is the number of its first text among those of the batch.
+  embedding_job(work_item& item, std::size_t first, const std::vector<encoded_text>& texts, std::size_t dimension)
+      : item_(item), first_(first), vectors_(texts.size() * dimension), dimension_(dimension), left_(texts.size()) {
+    truncated_ = std::count_if(texts.begin(), texts.end(), [](const auto& text) { return text.dropped != 0; });
+  }
+
+  bool cancelled() const { return item_.token().cancelled(); }
+
+  /// Takes the vector of a text, and answers when it was the last that was missing.
+  void put(std::size_t text, std::span<const float> vector) {
+    const auto place = (text - first_) * dimension_;
+    std::copy(vector.begin(), vector.end(), vectors_.begin() + static_cast<std::ptrdiff_t>(place));
+    --left_;
+    respond_when_done();
+  }
+
+  void respond_when_done() {
+    if (left_ != 0)
+      return;
+    inference_response response;
+    const auto rows = static_cast<std::int64_t>(vectors_.size() / dimension_);
+    response.outputs.push_back({"embedding",
+                                datatype::fp32,
+                                {rows, static_cast<std::int64_t>(dimension_)},
+                                buffer::take(std::move(vectors_))});
+    response.parameters.emplace("truncated_texts", static_cast<std::int64_t>(truncated_));
+    item_.respond(std::move(response));
+  }
+
+ private:
+  work_item& item_;
+  std::size_t first_;
+  std::vector<float> vectors_;
+  std::size_t dimension_;
+  std::size_t left_;
+  std::ptrdiff_t truncated_ = 0;
+};
+
 class embedding_instance final : public instance {
  public:
   embedding_instance(model_core& core, ov::CompiledModel compiled)
       : core_(core), compiled_(std::move(compiled)), inputs_(core.tokenizer.padding_id()), request_(compiled_) {}
 
-  expected<inference_response> run(const inference_request& request, const cancel_token& token) override {
-    const auto& input = request.inputs.front();
-    const auto texts = split_bytes(input.data.view(), input.shape.front());
-    if (!texts)
-      return texts.error();
-    const auto encoded = tokenize(*texts, token);
-    if (!encoded)
-      return encoded.error();
-    auto vectors = embed(*encoded, token);
-    if (!vectors)
-      return vectors.error();
-    const auto truncated =
-        std::count_if(encoded->begin(), encoded->end(), [](const auto& text) { return text.dropped != 0; });
-    inference_response response;
-    response.outputs.push_back({"embedding",
-                                datatype::fp32,
-                                {input.shape.front(), static_cast<std::int64_t>(core_.dimension)},
-                                buffer::take(*std::move(vectors))});
-    response.parameters.emplace("truncated_texts", static_cast<std::int64_t>(truncated));
-    return response;
+  expected<void> run(std::span<work_item* const> batch, const cancel_token& token) override {
+    std::vector<embedding_job> jobs;
+    std::vector<encoded_text> texts;
+    std::vector<std::size_t> owners;  // for each text, the index of its job
+    for (auto* item : batch) {
+      auto encoded = tokenize(*item);
+      if (!encoded) {
+        item->respond(std::move(encoded).error());
+        continue;
+      }
+      jobs.emplace_back(*item, texts.size(), *encoded, core_.dimension);
+      for (auto& text : *encoded) {
+        owners.push_back(jobs.size() - 1);
+        texts.push_back(std::move(text));
+      }
+    }
+    for (auto& job : jobs)
+      job.respond_when_done();  // without a text there is nothing to wait for
+    return embed(texts, owners, jobs, token);
   }
 
  private:
-  expected<std::vector<encoded_text>> tokenize(const std::vector<std::string_view>& texts, const cancel_token& token) {
+  expected<std::vector<encoded_text>> tokenize(const work_item& item) {
+    const auto& input = item.request().inputs.front();
+    const auto texts = split_bytes(input.data.view(), input.shape.front());
+    if (!texts)
+      return texts.error();
+    const auto token = item.token();
     std::vector<encoded_text> encoded;
-    encoded.reserve(texts.size());
-    for (const auto text : texts) {
+    encoded.reserve(texts->size());
+    for (const auto text : *texts) {
       if (token.cancelled())
         return token.reason();
       const auto name = "text " + std::to_string(encoded.size()) + " ";
@@ -260,23 +311,30 @@ class embedding_instance final : public instance {
     return encoded;
   }
 
-  /// The vectors of all texts, one after the other.
-  expected<std::vector<float>> embed(const std::vector<encoded_text>& texts, const cancel_token& token) {
+  /// Runs the texts of all jobs together, and answers each job as soon as it has its last vector.
+  expected<void> embed(const std::vector<encoded_text>& texts, const std::vector<std::size_t>& owners,
+                       std::vector<embedding_job>& jobs, const cancel_token& token) {
     std::vector<std::size_t> lengths;
     for (const auto& text : texts)
       lengths.push_back(text.ids.size());
-    std::vector<float> vectors(texts.size() * core_.dimension);
-    for (const auto& batch : plan_batches(lengths, core_.batch_tokens)) {
+    for (auto& batch : plan_batches(lengths, core_.batch_tokens)) {
+      std::erase_if(batch.texts, [&](std::size_t text) { return jobs[owners[text]].cancelled(); });
+      if (batch.texts.empty())
+        continue;
       if (token.cancelled())
         return token.reason();
-      if (auto done = run_batch(batch, texts, token, vectors); !done)
+      batch.length = lengths[batch.texts.front()];
+      if (auto done = run_batch(batch, texts, token); !done)
         return done.error();
+      const auto vectors = last_vectors();
+      for (std::size_t row = 0; row != batch.texts.size(); ++row)
+        jobs[owners[batch.texts[row]]].put(batch.texts[row], vectors.subspan(row * core_.dimension, core_.dimension));
     }
-    return vectors;
+    return {};
   }
 
-  expected<void> run_batch(const text_batch& batch, const std::vector<encoded_text>& texts, const cancel_token& token,
-                           std::vector<float>& vectors) try {
+  expected<void> run_batch(const text_batch& batch, const std::vector<encoded_text>& texts,
+                           const cancel_token& token) try {
     if (stopped_half_way_)
       if (auto settled = settle(); !settled)
         return settled;
@@ -287,14 +345,15 @@ class embedding_instance final : public instance {
     if (output.get_shape() != ov::Shape{batch.texts.size(), core_.dimension})
       return make_error(status_code::internal, "the model gave " + std::to_string(output.get_size()) + " numbers for " +
                                                    std::to_string(batch.texts.size()) + " texts");
-    const auto* row = output.data<const float>();
-    for (const auto text : batch.texts) {
-      std::copy_n(row, core_.dimension, vectors.begin() + static_cast<std::ptrdiff_t>(text * core_.dimension));
-      row += core_.dimension;
-    }
     return {};
   } catch (const std::exception& e) {
     return make_error(status_code::internal, "OpenVINO can't run the model: " + one_line(e));
+  }
+
+  /// The vectors of the batch that ran last, one after the other, until the next one runs.
+  std::span<const float> last_vectors() {
+    const auto output = request_.get().get_output_tensor();
+    return {output.data<const float>(), output.get_size()};
   }
 
   /// Makes the graph fit for use after a run that was stopped. OpenVINO's CPU plug-in computes the shapes of many nodes
@@ -348,7 +407,18 @@ expected<model_core> load_core(const model_settings& settings, const cancel_toke
                     {settings.device, options.bf16},
                     *std::move(tokenizer),
                     static_cast<std::size_t>(graph->dimension),
+                    *max_tokens,
                     options.batch_tokens};
+}
+
+/// From the bytes alone, as tokens are about four of them in European languages.
+work_cost estimate(const inference_request& request, std::int64_t max_tokens) {
+  const auto& input = request.inputs.front();
+  const auto items = input.shape.front();
+  if (items == 0)
+    return {0, 1};
+  const auto bytes = static_cast<std::int64_t>(input.data.size()) - items * length_bytes;
+  return {items, std::min(special_tokens + bytes / items / bytes_a_token, max_tokens)};
 }
 
 class embedding_model final : public loaded_model {
@@ -370,6 +440,12 @@ class embedding_model final : public loaded_model {
     } catch (const std::exception& e) {
       return make_error(status_code::internal, "OpenVINO can't make an instance: " + one_line(e));
     }
+  }
+
+  batch_policy batching() const override {
+    return {text_limits(core_.batch_tokens), [max_tokens = core_.max_tokens](const inference_request& request) {
+              return estimate(request, max_tokens);
+            }};
   }
 
   inference_request warm_up() const override {

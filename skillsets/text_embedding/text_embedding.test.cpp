@@ -2,6 +2,8 @@
 
 #include "skillsets/text_embedding/test_model.hpp"
 
+#include "skillsets/sdk/testing.hpp"
+
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 
@@ -31,7 +33,7 @@ struct text_embedding : testing::Test {
   static void TearDownTestSuite() { model.reset(); }
 
   expected<inference_response> run(const std::vector<std::string>& texts, const cancel_token& token = {}) {
-    return worker->run(request_of(texts), token);
+    return testing_support::respond(*worker, request_of(texts), token);
   }
 
   /// A model that runs many texts in one piece.
@@ -70,7 +72,7 @@ TEST_F(text_embedding, describes_itself) {
 }
 
 TEST_F(text_embedding, answers_its_own_warm_up) {
-  const auto response = worker->run(model->warm_up(), {});
+  const auto response = testing_support::respond(*worker, model->warm_up(), {});
   ASSERT_TRUE(response) << to_string(response.error());
   EXPECT_EQ(response->outputs.front().shape, (std::vector<std::int64_t>{2, 384}));
 }
@@ -121,8 +123,8 @@ TEST_F(text_embedding, names_the_text_that_is_not_utf_8) {
 }
 
 TEST_F(text_embedding, refuses_contents_that_are_cut_short) {
-  const auto response =
-      worker->run({{tensor{"text", datatype::bytes, {1}, buffer::take(std::string("\x09\0\0\0abc", 7))}}, {}}, {});
+  const auto response = testing_support::respond(
+      *worker, {{tensor{"text", datatype::bytes, {1}, buffer::take(std::string("\x09\0\0\0abc", 7))}}, {}}, {});
   ASSERT_FALSE(response);
   EXPECT_EQ(response.error().code, status_code::invalid_argument);
 }
@@ -167,7 +169,7 @@ TEST_F(text_embedding, one_long_inference_is_stopped_half_way) {
   ASSERT_TRUE(loaded) << to_string(loaded.error());
   const auto mine = *(*loaded)->make_instance();
   const auto request = request_of(std::span{too_much}.first(150));  // takes seconds, in one piece
-  const auto before = numbers_of(mine->run(request_of(sample), {}));
+  const auto before = numbers_of(testing_support::respond(*mine, request_of(sample), {}));
   for (const bool by_deadline : {false, true}) {
     const auto end = steady_clock::now() + 500ms;
     cancel_scope scope{by_deadline ? end : no_deadline};
@@ -176,13 +178,13 @@ TEST_F(text_embedding, one_long_inference_is_stopped_half_way) {
       if (!by_deadline)
         scope.cancel(make_error(status_code::cancelled, "the client went away"));
     }};
-    const auto response = mine->run(request, scope.token());
+    const auto response = testing_support::respond(*mine, request, scope.token());
     const auto late = steady_clock::now() - end;
     ASSERT_FALSE(response);
     EXPECT_EQ(response.error().code, by_deadline ? status_code::deadline_exceeded : status_code::cancelled);
     EXPECT_LT(late, 1s);
     std::cout << "ended after " << late / 1us << " us\n";
-    EXPECT_EQ(numbers_of(mine->run(request_of(sample), {})), before);
+    EXPECT_EQ(numbers_of(testing_support::respond(*mine, request_of(sample), {})), before);
   }
 }
 
@@ -191,13 +193,14 @@ TEST_F(text_embedding, what_was_stopped_at_any_point_leaves_nothing_behind) {
   ASSERT_TRUE(loaded) << to_string(loaded.error());
   const auto mine = *(*loaded)->make_instance();
   const std::vector<std::string> one{"The actors take a bow."};
-  const auto before = numbers_of(mine->run(request_of(one), {}));
+  const auto before = numbers_of(testing_support::respond(*mine, request_of(one), {}));
   const auto request = request_of(std::span{too_much}.first(20));
   // The shape that ran last before the stop is the one that runs next, each time.
   for (auto time = 2ms; time < 120ms; time += 3ms) {
     const cancel_scope scope{steady_clock::now() + time};
-    static_cast<void>(mine->run(request, scope.token()));
-    ASSERT_EQ(numbers_of(mine->run(request_of(one), {})), before) << "stopped after " << time.count() << " ms";
+    static_cast<void>(testing_support::respond(*mine, request, scope.token()));
+    ASSERT_EQ(numbers_of(testing_support::respond(*mine, request_of(one), {})), before)
+        << "stopped after " << time.count() << " ms";
   }
 }
 
@@ -206,15 +209,16 @@ TEST_F(text_embedding, stops_in_a_row_leave_nothing_behind) {
   ASSERT_TRUE(loaded) << to_string(loaded.error());
   const auto mine = *(*loaded)->make_instance();
   const std::vector<std::string> one{"The actors take a bow."};
-  const auto before = numbers_of(mine->run(request_of(one), {}));
+  const auto before = numbers_of(testing_support::respond(*mine, request_of(one), {}));
   const auto request = request_of(std::span{too_much}.first(20));
   // What brings the graph into line after the first stop is itself what ran last before the second.
   for (auto time = 10ms; time < 130ms; time += 10ms) {
     for (int stop = 0; stop != 3; ++stop) {
       const cancel_scope scope{steady_clock::now() + time};
-      static_cast<void>(mine->run(request, scope.token()));
+      static_cast<void>(testing_support::respond(*mine, request, scope.token()));
     }
-    ASSERT_EQ(numbers_of(mine->run(request_of(one), {})), before) << "stopped after " << time.count() << " ms";
+    ASSERT_EQ(numbers_of(testing_support::respond(*mine, request_of(one), {})), before)
+        << "stopped after " << time.count() << " ms";
   }
 }
 
@@ -230,7 +234,7 @@ TEST_F(text_embedding, instances_do_not_disturb_each_other) {
   const auto repeat = [](const std::vector<std::string>& texts, const std::vector<float>& numbers) {
     const auto mine = *model->make_instance();
     for (int i = 0; i != 10; ++i)
-      ASSERT_EQ(numbers_of(mine->run(request_of(texts), {})), numbers);
+      ASSERT_EQ(numbers_of(testing_support::respond(*mine, request_of(texts), {})), numbers);
   };
   std::jthread first{repeat, sample, sample_numbers};
   std::jthread second{repeat, other, other_numbers};
@@ -304,7 +308,7 @@ TEST_F(text_embedding, takes_the_longest_text_from_the_models_files) {
   const std::vector<std::string> texts{words(150), words(100)};  // two tokens a word
   const auto truncated = [&] {
     const auto loaded = make_text_embedding_skillset()->load(settings, {});
-    return truncated_of(*(*(*loaded)->make_instance())->run(request_of(texts), {}));
+    return truncated_of(*testing_support::respond(**(*loaded)->make_instance(), request_of(texts), {}));
   };
   EXPECT_EQ(truncated(), 0);
   settings.files["sentence_config"] = minilm / "sentence_bert_config.json";
@@ -328,7 +332,7 @@ TEST(text_embedding_plugin, is_what_the_shared_object_exports) {
   EXPECT_EQ(::dlsym(object, "troupe_tokenizer_load"), nullptr);
   const auto loaded = entry()->load(minilm_settings(), {});
   ASSERT_TRUE(loaded) << to_string(loaded.error());
-  EXPECT_TRUE((*(*loaded)->make_instance())->run((*loaded)->warm_up(), {}));
+  EXPECT_TRUE(testing_support::respond(**(*loaded)->make_instance(), (*loaded)->warm_up(), {}));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ from messages import numbers, slow_request, status_of, stub_of
 from node import Counts
 
 QUEUE = 8
-SMALL = f'skillset = "identity"\n[limits]\nqueue = {QUEUE}\n'
+SMALL = f'skillset = "identity"\n[queue]\ncapacity = {QUEUE}\n'
 
 
 def test_every_one_of_a_thousand_requests_at_once_gets_an_answer(make_node):

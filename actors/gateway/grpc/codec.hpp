@@ -14,6 +14,9 @@ class ModelInferResponse;
 
 namespace troupe {
 
+class inference_call;
+class served_model;
+
 /// The inputs and parameters of a request. Raw contents are viewed where they lie, and `owner` must keep the message
 /// alive for as long as any of them is used; typed contents are copied into the raw layout. INVALID_ARGUMENT when
 /// contents are given twice or not at all, when there are fewer or more raw contents than inputs, for an unknown
@@ -21,6 +24,12 @@ namespace troupe {
 /// shared memory and sequences. Shapes and sizes are the business of `validate_inputs`.
 expected<inference_request> decode(const inference::ModelInferRequest& message,
                                    const std::shared_ptr<const void>& owner);
+
+/// Reads a request to `model`, which must have been described, into `call`: its input, validated, what it costs, how
+/// urgent it is, and Triton's `timeout`, which brings its deadline forward. Errors: those of `decode`,
+/// `validate_inputs` and `check_requested_outputs`, and INVALID_ARGUMENT for a priority or timeout out of its range.
+expected<void> read_call(const inference::ModelInferRequest& message, const std::shared_ptr<const void>& owner,
+                         const served_model& model, inference_call& call);
 
 /// Checks that every requested output is one of the model's, and asked for once. INVALID_ARGUMENT otherwise;
 /// UNIMPLEMENTED for what Triton can do to outputs and Troupe can't: classification and shared memory.

@@ -117,11 +117,11 @@ struct gateway_test : testing::Test {
                                           bool immediate = false) {
     model_folder folder;
     folder.name = name;
-    folder.limits.queue = queue;
+    folder.queue.capacity = queue;
     auto model = std::make_shared<served_model>(std::move(folder), [this] { routes->notify(); });
     routes->insert(model);
     const tensor_spec input{"input", datatype::any, {}, true}, output{"output", datatype::any, {}, true};
-    model->set_ready({{input}, {output}, false});
+    testing_support::make_ready(*model, {{input}, {output}, false});
     runners.push_back(std::make_shared<instance_runner>(std::make_unique<scripted_instance>(std::move(what), immediate),
                                                         model, pool));
     runners.back()->start();
@@ -192,7 +192,7 @@ struct gateway_test : testing::Test {
   gated_work slow;  // before what runs it
   std::string listen = "127.0.0.1:0";
   std::shared_ptr<router> routes = std::make_shared<router>();
-  std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", 2);
+  std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", pool_capacity{2});
   std::vector<std::shared_ptr<instance_runner>> runners;
   virtual_clock clock;
   cancel_scope skip{scope_options{.clock = &clock}};
@@ -252,7 +252,7 @@ TEST_F(gateway_test, a_full_queue_is_said_to_be_full) {
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().statistics().buffered == 1; });
+  await([&] { return model->calls().stats().queued == 1; });
   EXPECT_EQ(call()->code(), StatusCode::RESOURCE_EXHAUSTED);
   slow.go.release(2);
   EXPECT_EQ(runs->code(), StatusCode::OK);
@@ -265,14 +265,14 @@ TEST_F(gateway_test, a_call_cancelled_in_the_queue_leaves_it_at_once) {
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().statistics().buffered == 1; });
+  await([&] { return model->calls().stats().queued == 1; });
   queued->context.TryCancel();
   EXPECT_EQ(queued->code(), StatusCode::CANCELLED);
-  await([&] { return model->calls().statistics().buffered == 0; });
+  await([&] { return model->calls().stats().queued == 0; });
   slow.go.release();
   EXPECT_EQ(runs->code(), StatusCode::OK);
-  EXPECT_EQ(model->counts().executed, 1u);
-  EXPECT_EQ(model->counts().withdrawn, 1u);
+  await([&] { return model->counts().read().executions == 1; });
+  EXPECT_EQ(model->calls().stats().withdrawn, 1u);
 }
 
 TEST_F(gateway_test, a_call_cancelled_while_it_runs_keeps_its_slot_until_it_ends) {
@@ -317,7 +317,7 @@ TEST_F(gateway_test, a_deadline_ends_a_call_in_the_queue_and_one_that_runs) {
   queued.start(*stub);
   EXPECT_EQ(queued.code(), StatusCode::DEADLINE_EXCEEDED);
   EXPECT_EQ(runs.code(), StatusCode::DEADLINE_EXCEEDED);
-  await([&] { return slow.last.cancelled() && model->calls().statistics().buffered == 0; });
+  await([&] { return slow.last.cancelled() && model->calls().stats().queued == 0; });
   // Either side may notice first; a client that does hangs up.
   EXPECT_THAT(slow.last.reason().code, testing::AnyOf(status_code::deadline_exceeded, status_code::cancelled));
   slow.go.release();
@@ -344,7 +344,7 @@ TEST_F(gateway_test, the_drain_answers_all_that_was_admitted_and_refuses_the_res
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().statistics().buffered == 1; });
+  await([&] { return model->calls().stats().queued == 1; });
   begin_stop();
   const auto ready = [&] {
     grpc::ClientContext context;
@@ -368,7 +368,7 @@ TEST_F(gateway_test, what_is_not_done_when_the_drain_ends_is_cancelled) {
   const auto runs = call();
   await([&] { return slow.running == 1; });
   const auto queued = call();
-  await([&] { return model->calls().statistics().buffered == 1; });
+  await([&] { return model->calls().stats().queued == 1; });
   begin_stop();
   pass(2h - 1ms);
   EXPECT_FALSE(slow.last.cancelled());
@@ -379,7 +379,7 @@ TEST_F(gateway_test, what_is_not_done_when_the_drain_ends_is_cancelled) {
     EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
     EXPECT_EQ(status.error_message(), "the node is shutting down; try another node");
   }
-  EXPECT_EQ(model->counts().executed, 1u);
+  await([&] { return model->counts().read().executions == 1; });
 }
 
 TEST_F(gateway_test, the_drain_can_be_skipped) {
@@ -477,7 +477,7 @@ TEST_F(gateway_test, a_health_watch_follows_its_model) {
   EXPECT_EQ(next(), 1);
   model->set_unavailable(make_error(status_code::internal, "broken"));
   EXPECT_EQ(next(), 2);
-  model->set_ready({});
+  testing_support::make_ready(*model);
   EXPECT_EQ(next(), 1);
   begin_stop();
   EXPECT_EQ(next(), 2) << "a node that drains serves no more";
@@ -558,7 +558,7 @@ TEST_P(gateway_stress, every_call_is_answered_once) {
   std::jthread flapping{[&] {
     while (!ended) {
       other->set_unavailable(make_error(status_code::internal, "broken"));
-      other->set_ready({});
+      testing_support::make_ready(*other);
       std::this_thread::sleep_for(1ms);
     }
   }};
@@ -568,9 +568,12 @@ TEST_P(gateway_stress, every_call_is_answered_once) {
   EXPECT_GT(count({StatusCode::OK}), 0);
   EXPECT_GT(count({StatusCode::CANCELLED}), 0);
   stop();  // which waits for every call of the server's side
-  EXPECT_EQ(model->calls().statistics().buffered, 0u);
-  EXPECT_EQ(other->calls().statistics().buffered, 0u);
-  EXPECT_EQ(model->counts().admitted, model->counts().executed + model->counts().withdrawn);
+  EXPECT_EQ(model->calls().stats().queued, 0u);
+  EXPECT_EQ(other->calls().stats().queued, 0u);
+  await([&] {
+    const auto queue = model->calls().stats();
+    return queue.admitted == model->counts().read().executions + queue.withdrawn;
+  });
 }
 
 TEST_P(gateway_stress, every_call_is_answered_when_the_gateway_ends_in_the_middle) {

@@ -11,6 +11,7 @@
 #include <grpc/support/time.h>
 
 #include <exception>
+#include <functional>
 
 namespace troupe {
 namespace {
@@ -54,6 +55,7 @@ infer_call::infer_call(std::shared_ptr<call_context> context, grpc::CallbackServ
                        const inference::ModelInferRequest& request, inference::ModelInferResponse& response)
     : inference_call(deadline_of(call), context->scope.token()),
       context_(std::move(context)),
+      call_(call),
       request_(request),
       response_(response),
       began_(steady_clock::now()) {}
@@ -63,16 +65,11 @@ expected<void> infer_call::submit(std::shared_ptr<infer_call> self, const std::s
   if (!found)
     return found.error();
   model_ = *std::move(found);
-  if (const auto* what = model_->describe()) {
-    auto decoded = decode(request_, owner);
-    if (!decoded)
-      return decoded.error();
-    input = *std::move(decoded);
-    if (const auto valid = validate_inputs(input.inputs, *what, model_->folder().limits.items); !valid)
-      return valid.error();
-    if (const auto valid = check_requested_outputs(request_, *what); !valid)
-      return valid.error();
-  }
+  if (!model_->describe())
+    return model_->why_not_ready();
+  if (auto read = read_call(request_, owner, *model_, *this); !read)
+    return read;
+  client = std::hash<std::string>{}(call_.peer());
   return model_->submit(std::move(self));
 }
 
@@ -80,13 +77,20 @@ void infer_call::respond(expected<inference_response> answer) {
   if (answered_.exchange(true))
     return;
   if (answer) {
+    const auto began = steady_clock::now();
     encode(*answer, request_, model_->version(), response_);
+    model_->counts().input_read(queued_at() - began_);
+    model_->counts().output_written(steady_clock::now() - began);
     log(nullptr);
     Finish(grpc::Status::OK);
   } else {
     log(&answer.error());
-    Finish(to_grpc(answer.error()));
+    Finish(to_grpc(answer.error(), call_));
   }
+}
+
+void infer_call::complete() {
+  respond(make_error(status_code::internal, "the skillset ended the request without a response"));
 }
 
 void infer_call::OnCancel() {

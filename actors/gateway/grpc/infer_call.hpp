@@ -38,7 +38,9 @@ class infer_call final : public inference_call, public grpc::ServerUnaryReactor 
   infer_call(std::shared_ptr<call_context> context, grpc::CallbackServerContext& call,
              const inference::ModelInferRequest& request, inference::ModelInferResponse& response);
 
+  void send(inference_response response) override { respond(std::move(response)); }
   void respond(expected<inference_response> answer) override;
+  void complete() override;
 
   /// Lets gRPC call OnCancel and OnDone on the thread at hand, which may be inside our own Finish(), instead of handing
   /// each to its executor thread: neither blocks nor is called with a lock held. gRPC's own DefaultReactor does so.
@@ -52,6 +54,7 @@ class infer_call final : public inference_call, public grpc::ServerUnaryReactor 
   void log(const error* failure) const;
 
   const std::shared_ptr<call_context> context_;
+  grpc::CallbackServerContext& call_;
   const inference::ModelInferRequest& request_;
   inference::ModelInferResponse& response_;
   const steady_clock::time_point began_;

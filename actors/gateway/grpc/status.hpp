@@ -4,13 +4,17 @@
 
 #include <grpcpp/support/status.h>
 
+namespace grpc {
+class ServerContextBase;
+}
+
 namespace troupe {
 
-/// An error as gRPC says it: same code, cause and remedy as the message. The message travels percent-encoded in the
-/// trailers, of which gRPC's clients take 8 KiB in all: with more of it they would lose the code, too.
-inline grpc::Status to_grpc(const error& e) {
-  constexpr std::size_t longest_message = 2048;
-  return {static_cast<grpc::StatusCode>(e.code), shortened(e.message(), longest_message)};
-}
+/// An error as gRPC says it: same code, cause and remedy as the message, the beginning of it where it is very long.
+grpc::Status to_grpc(const error& e);
+
+/// The same for the end of `call`, which is told when to try again, where the error says so: in milliseconds in the
+/// trailing metadata `retry-after-ms`, and as google.rpc.RetryInfo in the status' details.
+grpc::Status to_grpc(const error& e, grpc::ServerContextBase& call);
 
 }  // namespace troupe

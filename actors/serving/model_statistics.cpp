@@ -1,0 +1,46 @@
+#include "actors/serving/model_statistics.hpp"
+
+#include <chrono>
+
+namespace troupe {
+
+void model_statistics::request_ended(outcome how, steady_clock::duration took) noexcept {
+  auto& which = how == outcome::success ? success_ : how == outcome::fail ? fail_ : cancel_;
+  which.add(took);
+}
+
+void model_statistics::request_executed(steady_clock::duration queued, steady_clock::duration ran) noexcept {
+  queue_.add(queued);
+  infer_.add(ran);
+}
+
+void model_statistics::batch_executed(std::int64_t items, steady_clock::duration took) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const std::lock_guard lock{mutex_};
+  inferences_ += static_cast<std::uint64_t>(items);
+  ++executions_;
+  last_inference_ms_ = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+  auto& infer = batches_[items];
+  ++infer.count;
+  infer.ns += static_cast<std::uint64_t>(std::chrono::nanoseconds{took}.count());
+}
+
+model_statistics::snapshot model_statistics::read() const {
+  snapshot now;
+  now.success = success_.read();
+  now.fail = fail_.read();
+  now.cancel = cancel_.read();
+  now.queue = queue_.read();
+  now.input = input_.read();
+  now.infer = infer_.read();
+  now.output = output_.read();
+  now.retried = retried_.load(std::memory_order_relaxed);
+  const std::lock_guard lock{mutex_};
+  now.inferences = inferences_;
+  now.executions = executions_;
+  now.last_inference_ms = last_inference_ms_;
+  now.batches = batches_;
+  return now;
+}
+
+}  // namespace troupe

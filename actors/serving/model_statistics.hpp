@@ -1,0 +1,76 @@
+#pragma once
+
+#include "actors/concurrency/clock.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+namespace troupe {
+
+/// How often something happened and how long it took in all.
+struct duration_total {
+  std::uint64_t count = 0;
+  std::uint64_t ns = 0;
+};
+
+/// What a model has done since it was loaded, with the meanings that Triton gives these counters (its "Statistics
+/// Extension"). Thread-safe; counting takes no lock but for batches.
+class model_statistics {
+ public:
+  struct snapshot {
+    duration_total success;  ///< requests, from their admission to their last answer
+    duration_total fail;
+    duration_total cancel;
+    duration_total queue;  ///< requests that were executed, while they waited
+    duration_total input;  ///< their reading and checking
+    duration_total infer;  ///< their execution: the whole batch's, for each request in it
+    duration_total output;               ///< the writing of their answers
+    std::uint64_t inferences = 0;        ///< items
+    std::uint64_t executions = 0;        ///< batches
+    std::uint64_t retried = 0;           ///< batches that were run in halves because of one that failed
+    std::uint64_t last_inference_ms = 0;  ///< since the epoch; 0: none
+    std::map<std::int64_t, duration_total> batches;  ///< their execution, by items
+  };
+
+  /// How a request ended.
+  enum class outcome : std::uint8_t { success, fail, cancel };
+
+  void request_ended(outcome how, steady_clock::duration took) noexcept;
+
+  /// A request was taken out of its queue to be executed.
+  void request_executed(steady_clock::duration queued, steady_clock::duration ran) noexcept;
+
+  void input_read(steady_clock::duration took) noexcept { input_.add(took); }
+  void output_written(steady_clock::duration took) noexcept { output_.add(took); }
+
+  /// A batch of so many items ran.
+  void batch_executed(std::int64_t items, steady_clock::duration took);
+  void batch_retried() noexcept { retried_.fetch_add(1, std::memory_order_relaxed); }
+
+  snapshot read() const;
+
+ private:
+  struct total {
+    void add(steady_clock::duration took) noexcept {
+      count.fetch_add(1, std::memory_order_relaxed);
+      ns.fetch_add(static_cast<std::uint64_t>(std::chrono::nanoseconds{took}.count()), std::memory_order_relaxed);
+    }
+    duration_total read() const noexcept {
+      return {count.load(std::memory_order_relaxed), ns.load(std::memory_order_relaxed)};
+    }
+    std::atomic<std::uint64_t> count = 0;
+    std::atomic<std::uint64_t> ns = 0;
+  };
+
+  total success_, fail_, cancel_, queue_, input_, infer_, output_;
+  std::atomic<std::uint64_t> retried_ = 0;
+  mutable std::mutex mutex_;
+  std::uint64_t inferences_ = 0;
+  std::uint64_t executions_ = 0;
+  std::uint64_t last_inference_ms_ = 0;
+  std::map<std::int64_t, duration_total> batches_;
+};
+
+}  // namespace troupe
