@@ -64,7 +64,7 @@ expected<void> infer_call::submit(std::shared_ptr<infer_call> self, const std::s
     return found.error();
   model_ = *std::move(found);
   if (const auto* what = model_->describe()) {
-    auto decoded = decode(request_, owner);
+    auto decoded = decode(request_, owner, {context_->memory, context_->most_shared_bytes});
     if (!decoded)
       return decoded.error();
     input = *std::move(decoded);
@@ -72,6 +72,10 @@ expected<void> infer_call::submit(std::shared_ptr<infer_call> self, const std::s
       return valid.error();
     if (const auto valid = check_requested_outputs(request_, *what); !valid)
       return valid.error();
+    auto shared = shared_outputs::of(request_, context_->memory);
+    if (!shared)
+      return shared.error();
+    shared_outputs_ = *std::move(shared);
   }
   return model_->submit(std::move(self));
 }
@@ -79,8 +83,11 @@ expected<void> infer_call::submit(std::shared_ptr<infer_call> self, const std::s
 void infer_call::respond(expected<inference_response> answer) {
   if (answered_.exchange(true))
     return;
+  if (answer)
+    if (const auto written = shared_outputs_.write(*answer); !written)
+      answer = written.error();
   if (answer) {
-    encode(*answer, request_, model_->version(), response_);
+    encode(*answer, request_, model_->version(), shared_outputs_, response_);
     log(nullptr);
     Finish(grpc::Status::OK);
   } else {

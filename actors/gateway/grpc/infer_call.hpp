@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/concurrency/gate.hpp"
+#include "actors/gateway/grpc/shared_tensors.hpp"
 #include "actors/serving/inference_call.hpp"
 
 #include <grpcpp/server_context.h>
@@ -8,11 +9,6 @@
 
 #include <atomic>
 #include <memory>
-
-namespace inference {
-class ModelInferRequest;
-class ModelInferResponse;
-}  // namespace inference
 
 namespace troupe {
 
@@ -24,6 +20,8 @@ struct call_context {
   std::shared_ptr<router> routes;
   gate calls;          ///< every ModelInfer call that is not done
   cancel_scope scope;  ///< around all of them
+  shared_memory memory;
+  std::uint64_t most_shared_bytes = 0;  ///< that the inputs of a call may have in shared memory
 };
 
 /// One ModelInfer call: from gRPC's thread into the model's queue, and from whichever thread answers back to gRPC.
@@ -56,6 +54,7 @@ class infer_call final : public inference_call, public grpc::ServerUnaryReactor 
   inference::ModelInferResponse& response_;
   const steady_clock::time_point began_;
   std::shared_ptr<served_model> model_;
+  shared_outputs shared_outputs_;
   std::shared_ptr<infer_call> self_;
   std::atomic<bool> answered_ = false;
 };
