@@ -1,6 +1,9 @@
 #include "actors/gateway/grpc/inference_service.hpp"
 
+#include "actors/concurrency/log.hpp"
+#include "actors/gateway/grpc/log_settings.hpp"
 #include "actors/gateway/grpc/status.hpp"
+#include "actors/gateway/grpc/trace_settings.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
 
@@ -117,7 +120,7 @@ reactor* inference_service::ServerMetadata(context_t* context, const inference::
   response->set_name("troupe");
   response->set_version(TROUPE_VERSION);
   // Triton's names for those of its extensions that are there as a whole.
-  for (const auto* extension : {"model_configuration", "system_shared_memory", "parameters"})
+  for (const auto* extension : {"model_configuration", "system_shared_memory", "parameters", "logging"})
     response->add_extensions(extension);
   return finish(context);
 }
@@ -254,14 +257,25 @@ reactor* inference_service::CudaSharedMemoryUnregister(context_t* context,
   return finish(context);
 }
 
-reactor* inference_service::TraceSetting(context_t* context, const inference::TraceSettingRequest*,
-                                         inference::TraceSettingResponse*) {
-  return finish(context, not_implemented("TraceSetting"));
+reactor* inference_service::TraceSetting(context_t* context, const inference::TraceSettingRequest* request,
+                                         inference::TraceSettingResponse* response) {
+  if (!request->model_name().empty())
+    if (const auto model = context_->routes->find(request->model_name(), {}); !model)
+      return finish(context, model.error());
+  if (const auto checked = check_trace_settings(*request); !checked)
+    return finish(context, checked.error());
+  describe_tracing(*response);
+  return finish(context);
 }
 
-reactor* inference_service::LogSettings(context_t* context, const inference::LogSettingsRequest*,
-                                        inference::LogSettingsResponse*) {
-  return finish(context, not_implemented("LogSettings", "start the node with --log-level"));
+reactor* inference_service::LogSettings(context_t* context, const inference::LogSettingsRequest* request,
+                                        inference::LogSettingsResponse* response) {
+  const auto level = changed_level(log_level(), request->settings());
+  if (!level)
+    return finish(context, level.error());
+  set_log_level(*level);
+  describe_log(*response);
+  return finish(context);
 }
 
 }  // namespace troupe
