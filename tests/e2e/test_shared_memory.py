@@ -11,7 +11,7 @@ import tritonclient.grpc as triton
 import tritonclient.utils.shared_memory as shm
 from tritonclient.grpc import service_pb2
 
-from messages import begin, fails, length_prefixed, numbers, raw_request, stub_of
+from messages import begin, fails, length_prefixed, numbers, raw_request
 from node import PATIENCE
 
 MODELS = {
@@ -297,6 +297,15 @@ def test_there_is_an_end_to_regions_and_room_again_afterwards(client, make_regio
         client.register_system_shared_memory("one more", key, 8)
     client.unregister_system_shared_memory("region 7")
     client.register_system_shared_memory("one more", key, 8)
+
+
+def test_it_can_be_switched_off(make_node, make_region):
+    node = make_node(settings='[grpc]\nshared_memory = false\n[models]\npath = "models"\n').start().wait_ready()
+    with triton.InferenceServerClient(node.address) as other:
+        assert "system_shared_memory" not in other.get_server_metadata().extensions
+        with fails("FAILED_PRECONDITION", "switched off", "grpc.shared_memory"):
+            other.register_system_shared_memory("region", make_region(8).key, 8)
+        assert not other.get_system_shared_memory_status().regions
 
 
 def test_there_is_no_cuda_shared_memory(client):

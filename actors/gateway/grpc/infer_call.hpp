@@ -21,6 +21,7 @@ struct call_context {
   gate calls;          ///< every ModelInfer call that is not done
   cancel_scope scope;  ///< around all of them
   shared_memory memory;
+  bool shares_memory = true;            ///< clients may register theirs
   std::uint64_t most_shared_bytes = 0;  ///< that the inputs of a call may have in shared memory
 };
 

@@ -120,8 +120,10 @@ reactor* inference_service::ServerMetadata(context_t* context, const inference::
   response->set_name("troupe");
   response->set_version(TROUPE_VERSION);
   // Triton's names for those of its extensions that are there as a whole.
-  for (const auto* extension : {"model_configuration", "system_shared_memory", "parameters", "logging"})
+  for (const auto* extension : {"model_configuration", "parameters", "logging"})
     response->add_extensions(extension);
+  if (context_->shares_memory)
+    response->add_extensions("system_shared_memory");
   return finish(context);
 }
 
@@ -221,6 +223,9 @@ reactor* inference_service::SystemSharedMemoryStatus(context_t* context,
 reactor* inference_service::SystemSharedMemoryRegister(context_t* context,
                                                        const inference::SystemSharedMemoryRegisterRequest* request,
                                                        inference::SystemSharedMemoryRegisterResponse*) {
+  if (!context_->shares_memory)
+    return finish(context, make_error(status_code::failed_precondition, "shared memory is switched off on this node",
+                                      "send raw contents, or set grpc.shared_memory in troupe.toml"));
   return finish(context,
                 context_->memory.add({request->name(), request->key(), request->offset(), request->byte_size()}));
 }
