@@ -71,6 +71,11 @@ void append_value(line& out, const log_field& field) {
   }
 }
 
+std::string_view name_of(spdlog::level::level_enum level) {
+  const auto& name = spdlog::level::to_string_view(level);
+  return {name.data(), name.size()};
+}
+
 }  // namespace
 
 void start_log(log_format format, spdlog::level::level_enum level) {
@@ -81,6 +86,30 @@ void start_log(log_format format, spdlog::level::level_enum level) {
   logger->set_pattern(format == log_format::json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l",%v})"
                                                  : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
   spdlog::set_default_logger(std::move(logger));
+}
+
+spdlog::level::level_enum log_level() noexcept {
+  const auto* logger = spdlog::default_logger_raw();
+  return logger ? logger->level() : spdlog::level::off;
+}
+
+void set_log_level(spdlog::level::level_enum level) {
+  const auto before = log_level();
+  if (level == before || !spdlog::default_logger_raw())
+    return;
+  const auto say = [&] {
+    log_event(spdlog::level::info, "log level changed", {{"from", name_of(before)}, {"to", name_of(level)}});
+  };
+  // While the more talkative of the two holds.
+  if (before < level)
+    say();
+  spdlog::default_logger_raw()->set_level(level);
+  if (level < before)
+    say();
+}
+
+log_format log_format_in_use() noexcept {
+  return current_format;
 }
 
 bool logs(spdlog::level::level_enum level) noexcept {

@@ -28,6 +28,15 @@ struct log_field {
 /// Sends the process's log to standard error in `format`, from `level` on. Called once, before the threads start.
 void start_log(log_format format, spdlog::level::level_enum level);
 
+/// From which level on events are written; `off` without a log. Thread-safe, as is changing it.
+spdlog::level::level_enum log_level() noexcept;
+
+/// Changes the level while the process runs, and says so in an `info` event, where one of the two levels has it.
+void set_log_level(spdlog::level::level_enum level);
+
+/// How the log looks since it was started.
+log_format log_format_in_use() noexcept;
+
 /// True when events of `level` are written, for callers whose fields cost something to make.
 bool logs(spdlog::level::level_enum level) noexcept;
 

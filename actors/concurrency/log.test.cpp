@@ -4,6 +4,9 @@
 #include <spdlog/spdlog.h>
 
 #include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
 
 namespace troupe {
 namespace {
@@ -39,6 +42,26 @@ TEST(log, writes_json_for_machines) {
   EXPECT_EQ(text.substr(level),
             "\"level\":\"error\",\"event\":\"request\",\"id\":\"a\\\"b\\\\\",\"n\":-3,\"x\":null}\n");
   EXPECT_EQ(text.rfind("{\"time\":\"", 0), 0u);
+}
+
+TEST(log, changes_its_level_and_says_so) {
+  const auto text = lines(log_format::text, [] {
+    EXPECT_EQ(log_level(), spdlog::level::info);
+    set_log_level(spdlog::level::info);
+    set_log_level(spdlog::level::debug);
+    EXPECT_TRUE(logs(spdlog::level::debug));
+    EXPECT_FALSE(logs(spdlog::level::trace));
+    set_log_level(spdlog::level::off);
+    log_event(spdlog::level::err, "unheard");
+    set_log_level(spdlog::level::trace);
+  });
+  std::istringstream stream{text};
+  std::vector<std::string> said;
+  for (std::string line; std::getline(stream, line);)
+    said.push_back(without_time(line));
+  EXPECT_EQ(said, (std::vector<std::string>{"info    log level changed from=info to=debug",
+                                            "info    log level changed from=debug to=off",
+                                            "info    log level changed from=off to=trace"}));
 }
 
 TEST(log, no_value_can_forge_a_line) {

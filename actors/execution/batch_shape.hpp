@@ -19,7 +19,7 @@ struct work_cost {
 
 /// What may be run together. A single piece of work may exceed them by itself.
 struct batch_limits {
-  std::int64_t items = 1;  ///< most items of a batch
+  std::int64_t items = 1;                                         ///< most items of a batch
   std::int64_t units = std::numeric_limits<std::int64_t>::max();  ///< most units of a batch, padding included
 
   /// Units that starting one more run costs: so much padding is always worth it, and a part of the real units more.

@@ -158,10 +158,12 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
   using order =
       intrusive::set<queued_work, intrusive::compare<first_due>,
                      intrusive::member_hook<queued_work, intrusive::set_member_hook<>, &queued_work::in_order_>>;
-  using arrivals = intrusive::list<
-      queued_work, intrusive::member_hook<queued_work, intrusive::list_member_hook<>, &queued_work::in_arrival_>>;
-  using of_client = intrusive::list<
-      queued_work, intrusive::member_hook<queued_work, intrusive::list_member_hook<>, &queued_work::in_client_>>;
+  using arrivals =
+      intrusive::list<queued_work,
+                      intrusive::member_hook<queued_work, intrusive::list_member_hook<>, &queued_work::in_arrival_>>;
+  using of_client =
+      intrusive::list<queued_work,
+                      intrusive::member_hook<queued_work, intrusive::list_member_hook<>, &queued_work::in_client_>>;
 
   // -- Admission
 
@@ -198,8 +200,8 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
                           std::move(remedy));
     // Half of what waits will have gone by then.
     const auto wait = estimate_.wait(static_cast<double>(units_) / 2);
-    why.retry_after = wait ? std::clamp(std::chrono::ceil<milliseconds>(*wait), shortest_retry, longest_retry)
-                           : unknown_retry;
+    why.retry_after =
+        wait ? std::clamp(std::chrono::ceil<milliseconds>(*wait), shortest_retry, longest_retry) : unknown_retry;
     return why;
   }
 
@@ -266,8 +268,8 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
   /// Moves the first in order and what fits to it into a batch; what it costs.
   std::int64_t fill(batch& into, refusals& refused) {
     batch_shape shape;
-    auto looks = std::min(most_looked_at, looked_at_a_item * static_cast<std::size_t>(std::max<std::int64_t>(
-                                                                  options_.batch.items, 1)));
+    auto looks = std::min(most_looked_at,
+                          looked_at_a_item * static_cast<std::size_t>(std::max<std::int64_t>(options_.batch.items, 1)));
     for (auto i = order_.begin(); i != order_.end() && looks > 0 && !is_full(shape); --looks) {
       auto& work = *i++;
       if (give_up_cancelled(work, refused) || !shape.fits(work.cost, options_.batch))

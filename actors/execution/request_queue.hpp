@@ -27,8 +27,8 @@ struct queue_options {
 /// compete for a queue that is full, the one that has most in it makes room: its newest piece of work is refused
 /// instead. What waits longer than `max_wait` nevertheless is refused then.
 ///
-/// **Order.** By priority, then by whose time is up first: the deadline, or `max_wait` after its coming. Nothing starves
-/// within a priority.
+/// **Order.** By priority, then by whose time is up first: the deadline, or `max_wait` after its coming. Nothing
+/// starves within a priority.
 ///
 /// **Batching.** A batch is the first in this order, and those that fit to it. It is ready when there is anything, or
 /// with a `max_delay` when it is full or its first member has waited so long. What is cancelled never gets into one.
@@ -44,9 +44,9 @@ class request_queue {
     std::size_t queued;
     std::size_t idle_workers;
     std::uint64_t admitted;
-    std::uint64_t refused;    ///< found no room, would have waited too long, or made room
-    std::uint64_t expired;    ///< waited longer than allowed
-    std::uint64_t withdrawn;  ///< cancelled while they waited
+    std::uint64_t refused;        ///< found no room, would have waited too long, or made room
+    std::uint64_t expired;        ///< waited longer than allowed
+    std::uint64_t withdrawn;      ///< cancelled while they waited
     steady_clock::duration wait;  ///< that somebody who comes now is foretold
   };
 

@@ -23,14 +23,14 @@ class model_statistics {
     duration_total success;  ///< requests, from their admission to their last answer
     duration_total fail;
     duration_total cancel;
-    duration_total queue;  ///< requests that were executed, while they waited
-    duration_total input;  ///< their reading and checking
-    duration_total infer;  ///< their execution: the whole batch's, for each request in it
-    duration_total output;               ///< the writing of their answers
-    std::uint64_t inferences = 0;        ///< items
-    std::uint64_t executions = 0;        ///< batches
-    std::uint64_t retried = 0;           ///< batches that were run in halves because of one that failed
-    std::uint64_t last_inference_ms = 0;  ///< since the epoch; 0: none
+    duration_total queue;                            ///< requests that were executed, while they waited
+    duration_total input;                            ///< their reading and checking
+    duration_total infer;                            ///< their execution: the whole batch's, for each request in it
+    duration_total output;                           ///< the writing of their answers
+    std::uint64_t inferences = 0;                    ///< items
+    std::uint64_t executions = 0;                    ///< batches
+    std::uint64_t retried = 0;                       ///< batches that were run in halves because of one that failed
+    std::uint64_t last_inference_ms = 0;             ///< since the epoch; 0: none
     std::map<std::int64_t, duration_total> batches;  ///< their execution, by items
   };
 

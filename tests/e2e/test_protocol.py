@@ -35,7 +35,7 @@ def test_server_metadata_names_the_program(client):
     metadata = client.get_server_metadata()
     assert metadata.name == "troupe"
     assert metadata.version.count(".") == 2
-    assert list(metadata.extensions) == []
+    assert set(metadata.extensions) == {"model_configuration", "system_shared_memory", "parameters", "logging"}
 
 
 def test_model_metadata_lists_inputs_and_outputs(client):
@@ -107,14 +107,7 @@ def rest_of_the_service(client):
         ("ModelStatistics", lambda: client.get_inference_statistics("identity")),
         ("RepositoryModelLoad", lambda: client.load_model("identity")),
         ("RepositoryModelUnload", lambda: client.unload_model("identity")),
-        ("TraceSetting", lambda: client.get_trace_settings("identity")),
-        ("LogSettings", client.get_log_settings),
-        ("system shared memory", client.get_system_shared_memory_status),
-        ("system shared memory", lambda: client.register_system_shared_memory("region", "/region", 8)),
-        ("system shared memory", client.unregister_system_shared_memory),
-        ("CUDA shared memory", client.get_cuda_shared_memory_status),
         ("CUDA shared memory", lambda: client.register_cuda_shared_memory("region", b"aGFuZGxl", 0, 8)),
-        ("CUDA shared memory", client.unregister_cuda_shared_memory),
     ]
 
 
@@ -129,11 +122,7 @@ def test_streams_are_refused_with_what_to_use_instead(stub):
         next(stub.ModelStreamInfer(iter([slow_request(0)])))
 
 
-def test_shared_memory_and_sequences_are_refused_rather_than_ignored(client):
-    shared = triton.InferInput("input", [2], "FP32")
-    shared.set_shared_memory("region", 8)
-    with fails("UNIMPLEMENTED", "'input'", "shared memory"):
-        client.infer("identity", [shared])
+def test_sequences_and_classification_are_refused_rather_than_ignored(client):
     with fails("UNIMPLEMENTED", "sequence"):
         client.infer("identity", numbers(), sequence_id=1, sequence_start=True)
     with fails("UNIMPLEMENTED", "'output'", "classification"):

@@ -6,6 +6,7 @@
 
 #include "inference/grpc_service.pb.h"
 
+#include <algorithm>
 #include <limits>
 #include <type_traits>
 
@@ -114,8 +115,6 @@ expected<buffer> typed_data(const input_message& input, datatype type) {
 expected<void> check_parameters(const google::protobuf::Map<std::string, InferParameter>& parameters,
                                 const std::string& of) {
   for (const auto& [name, value] : parameters) {
-    if (name.rfind("shared_memory_", 0) == 0)
-      return make_error(status_code::unimplemented, of + " asks for shared memory", "send raw contents");
     if (name.rfind("sequence_", 0) == 0)
       return make_error(status_code::unimplemented, of + " belongs to a sequence",
                         "no model here keeps state between requests; leave the sequence parameters out");
@@ -153,20 +152,24 @@ struct encode_parameter {
   void operator()(const std::string& value) const { to.set_string_param(value); }
 };
 
-expected<tensor> decode_input(const inference::ModelInferRequest& message, int index,
-                              const std::shared_ptr<const void>& owner) {
-  const auto& input = message.inputs(index);
+/// Decodes an input; `raw` is the next of the raw contents, which those inputs have that are not in shared memory.
+expected<tensor> decode_input(const inference::ModelInferRequest& message, const input_message& input, int& raw,
+                              const std::shared_ptr<const void>& owner, shared_inputs& shared) {
   const auto type = parse_datatype(input.datatype());
   if (!type)
     return wrong_input(input, "has the unknown datatype '" + input.datatype() + "'");
   if (const auto checked = check_parameters(input.parameters(), "input '" + input.name() + "'"); !checked)
     return checked.error();
   tensor result{input.name(), *type, {input.shape().begin(), input.shape().end()}, {}};
-  if (message.raw_input_contents_size() > 0) {
+  if (in_shared_memory(input.parameters())) {
+    auto data = shared.read(input);
+    if (!data)
+      return data.error();
+    result.data = *std::move(data);
+  } else if (message.raw_input_contents_size() > 0) {
     if (input.has_contents())
       return wrong_input(input, "has typed contents although the request has raw contents", "use one of them for all");
-    const auto& raw = message.raw_input_contents(index);
-    result.data = buffer{std::as_bytes(std::span{raw}), owner};
+    result.data = buffer{std::as_bytes(std::span{message.raw_input_contents(raw++)}), owner};
   } else {
     auto data = typed_data(input, *type);
     if (!data)
@@ -176,12 +179,38 @@ expected<tensor> decode_input(const inference::ModelInferRequest& message, int i
   return result;
 }
 
-void encode_output(const tensor& output, inference::ModelInferResponse& response) {
+void encode_output(const tensor& output, const shared_outputs& shared, inference::ModelInferResponse& response) {
   auto& message = *response.add_outputs();
   message.set_name(output.name);
   message.set_datatype(std::string{to_string(output.type)});
   message.mutable_shape()->Add(output.shape.begin(), output.shape.end());
-  response.add_raw_output_contents(output.data.view().data(), output.data.size());
+  if (const auto* place = shared.find(output.name)) {
+    auto& parameters = *message.mutable_parameters();
+    parameters["shared_memory_region"].set_string_param(place->region());
+    parameters["shared_memory_byte_size"].set_int64_param(static_cast<std::int64_t>(output.data.size()));
+    parameters["shared_memory_offset"].set_int64_param(static_cast<std::int64_t>(place->offset()));
+    // Clients look an output's raw contents up by the output's index.
+    response.add_raw_output_contents();
+  } else {
+    response.add_raw_output_contents(output.data.view().data(), output.data.size());
+  }
+}
+
+/// Whether there are as many raw contents as inputs that need them, or none at all.
+expected<void> check_raw_contents(const inference::ModelInferRequest& message) {
+  const auto raw = message.raw_input_contents_size();
+  if (raw == 0)
+    return {};
+  const auto& inputs = message.inputs();
+  const auto elsewhere = std::count_if(inputs.begin(), inputs.end(),
+                                       [](const auto& input) { return in_shared_memory(input.parameters()); });
+  if (raw != inputs.size() - elsewhere)
+    return make_error(status_code::invalid_argument,
+                      "there are " + std::to_string(raw) + " raw contents for " + std::to_string(inputs.size()) +
+                          " inputs" +
+                          (elsewhere > 0 ? ", of which " + std::to_string(elsewhere) + " in shared memory" : ""),
+                      "give one for each input that is not in shared memory, in the order of the inputs");
+  return {};
 }
 
 /// Takes a parameter that is the platform's, not the skillset's, out of a request: a whole number that is not negative.
@@ -226,8 +255,8 @@ expected<void> read_timeout(inference_call& call) {
 }  // namespace
 
 expected<void> read_call(const inference::ModelInferRequest& message, const std::shared_ptr<const void>& owner,
-                         const served_model& model, inference_call& call) {
-  auto decoded = decode(message, owner);
+                         shared_inputs shared, const served_model& model, inference_call& call) {
+  auto decoded = decode(message, owner, shared);
   if (!decoded)
     return decoded.error();
   call.input = *std::move(decoded);
@@ -246,25 +275,25 @@ expected<void> read_call(const inference::ModelInferRequest& message, const std:
 }
 
 expected<inference_request> decode(const inference::ModelInferRequest& message,
-                                   const std::shared_ptr<const void>& owner) {
-  const auto raw = message.raw_input_contents_size();
-  if (raw > 0 && raw != message.inputs_size())
-    return make_error(
-        status_code::invalid_argument,
-        "there are " + std::to_string(raw) + " raw contents for " + std::to_string(message.inputs_size()) + " inputs",
-        "give one for each input, in the order of the inputs");
+                                   const std::shared_ptr<const void>& owner, shared_inputs shared) {
+  if (const auto checked = check_raw_contents(message); !checked)
+    return checked.error();
   if (const auto checked = check_parameters(message.parameters(), "the request"); !checked)
     return checked.error();
+  if (in_shared_memory(message.parameters()))
+    return make_error(status_code::invalid_argument, "the request has parameters of shared memory",
+                      "give them to its inputs and outputs");
   inference_request request;
   for (const auto& [name, value] : message.parameters())
     if (auto decoded = decode_parameter(value))
       request.parameters.emplace(name, *std::move(decoded));
   request.inputs.reserve(static_cast<std::size_t>(message.inputs_size()));
-  for (int i = 0; i != message.inputs_size(); ++i) {
-    auto input = decode_input(message, i, owner);
-    if (!input)
-      return input.error();
-    request.inputs.push_back(*std::move(input));
+  int raw = 0;
+  for (const auto& input : message.inputs()) {
+    auto decoded = decode_input(message, input, raw, owner, shared);
+    if (!decoded)
+      return decoded.error();
+    request.inputs.push_back(*std::move(decoded));
   }
   return request;
 }
@@ -286,7 +315,7 @@ expected<void> check_requested_outputs(const inference::ModelInferRequest& messa
 }
 
 void encode(const inference_response& answer, const inference::ModelInferRequest& request,
-            const std::string& model_version, inference::ModelInferResponse& response) {
+            const std::string& model_version, const shared_outputs& shared, inference::ModelInferResponse& response) {
   response.set_model_name(request.model_name());
   response.set_model_version(model_version);
   response.set_id(request.id());
@@ -294,11 +323,11 @@ void encode(const inference_response& answer, const inference::ModelInferRequest
     std::visit(encode_parameter{(*response.mutable_parameters())[name]}, value);
   if (request.outputs_size() == 0)
     for (const auto& output : answer.outputs)
-      encode_output(output, response);
+      encode_output(output, shared, response);
   for (const auto& wanted : request.outputs())
     for (const auto& output : answer.outputs)
       if (output.name == wanted.name())
-        encode_output(output, response);
+        encode_output(output, shared, response);
 }
 
 }  // namespace troupe

@@ -1,5 +1,7 @@
 #include "actors/gateway/grpc/codec.hpp"
 
+#include "actors/gateway/grpc/testing.hpp"
+
 #include "inference/grpc_service.pb.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +26,16 @@ struct codec : testing::Test {
     return added;
   }
 
-  expected<inference_request> decoded() { return decode(*message, message); }
+  expected<inference_request> decoded() { return decode(*message, message, {memory, 100}); }
+
+  /// Says that a tensor is in shared memory, all of which is `r`.
+  template <class Tensor>
+  void share(Tensor& of, std::int64_t size, std::int64_t offset = 0) {
+    auto& parameters = *of.mutable_parameters();
+    parameters["shared_memory_region"].set_string_param("r");
+    parameters["shared_memory_byte_size"].set_int64_param(size);
+    parameters["shared_memory_offset"].set_int64_param(offset);
+  }
 
   error refusal() {
     const auto result = decoded();
@@ -33,6 +44,7 @@ struct codec : testing::Test {
   }
 
   std::shared_ptr<ModelInferRequest> message = std::make_shared<ModelInferRequest>();
+  shared_memory memory;
 };
 
 template <class T>
@@ -139,9 +151,61 @@ TEST_F(codec, passes_parameters_and_refuses_what_it_would_have_to_ignore) {
   parameters["sequence_id"].set_int64_param(1);
   EXPECT_EQ(refusal().code, status_code::unimplemented);
   parameters.erase("sequence_id");
-  auto& x = input("x", "FP32", {1});
-  (*x.mutable_parameters())["shared_memory_region"].set_string_param("r");
-  EXPECT_EQ(refusal().code, status_code::unimplemented);
+  parameters["shared_memory_region"].set_string_param("r");
+  EXPECT_EQ(refusal().code, status_code::invalid_argument) << "belongs to a tensor";
+}
+
+TEST_F(codec, takes_raw_contents_for_those_inputs_that_are_not_in_shared_memory) {
+  const testing_support::shared_object object{"0123456789"};
+  ASSERT_TRUE(memory.add({"r", object.key(), 0, 10}));
+  share(input("a", "UINT8", {2}), 2, 1);
+  input("b", "UINT8", {1});
+  share(input("c", "UINT8", {3}), 3, 7);
+  input("d", "UINT8", {1});
+  message->add_raw_input_contents("B");
+  EXPECT_EQ(refusal().cause, "there are 1 raw contents for 4 inputs, of which 2 in shared memory");
+  message->add_raw_input_contents("D");
+  const auto request = decoded();
+  ASSERT_TRUE(request) << to_string(request.error());
+  std::string all;
+  for (const auto& tensor : request->inputs)
+    all += std::string{tensor.data.view()} + " ";
+  EXPECT_EQ(all, "12 B 789 D ");
+  message->add_raw_input_contents("E");
+  EXPECT_EQ(refusal().code, status_code::invalid_argument);
+}
+
+TEST_F(codec, takes_typed_contents_beside_shared_memory) {
+  const testing_support::shared_object object{"0123456789"};
+  ASSERT_TRUE(memory.add({"r", object.key(), 0, 10}));
+  share(input("a", "UINT8", {2}), 2);
+  input("b", "UINT8", {1}).mutable_contents()->add_uint_contents('B');
+  const auto request = decoded();
+  ASSERT_TRUE(request) << to_string(request.error());
+  EXPECT_EQ(request->inputs[0].data.view(), "01");
+  EXPECT_EQ(request->inputs[1].data.view(), "B");
+}
+
+TEST_F(codec, says_where_an_output_is_that_is_in_shared_memory) {
+  const testing_support::shared_object object{"0123456789"};
+  ASSERT_TRUE(memory.add({"r", object.key(), 0, 10}));
+  inference_response answer;
+  answer.outputs.push_back({"a", datatype::uint8, {2}, buffer::take("ab"s)});
+  answer.outputs.push_back({"b", datatype::uint8, {1}, buffer::take("c"s)});
+  auto& a = *message->add_outputs();
+  a.set_name("a");
+  share(a, 5, 3);
+  message->add_outputs()->set_name("b");
+  ModelInferResponse response;
+  encode(answer, *message, "7", *shared_outputs::of(*message, memory), response);
+  ASSERT_EQ(response.raw_output_contents_size(), 2) << "looked up by the output's index";
+  EXPECT_EQ(response.raw_output_contents(0), "");
+  EXPECT_EQ(response.raw_output_contents(1), "c");
+  const auto& where = response.outputs(0).parameters();
+  EXPECT_EQ(where.at("shared_memory_region").string_param(), "r");
+  EXPECT_EQ(where.at("shared_memory_byte_size").int64_param(), 2) << "that are there, not that were given";
+  EXPECT_EQ(where.at("shared_memory_offset").int64_param(), 3);
+  EXPECT_EQ(response.outputs(1).parameters_size(), 0);
 }
 
 TEST_F(codec, checks_which_outputs_are_asked_for) {
@@ -166,7 +230,7 @@ TEST_F(codec, encodes_the_outputs_asked_for_in_their_order) {
   message->set_model_name("m");
   message->set_id("42");
   ModelInferResponse all;
-  encode(answer, *message, "7", all);
+  encode(answer, *message, "7", {}, all);
   EXPECT_EQ(all.model_name(), "m");
   EXPECT_EQ(all.model_version(), "7");
   EXPECT_EQ(all.id(), "42");
@@ -180,7 +244,7 @@ TEST_F(codec, encodes_the_outputs_asked_for_in_their_order) {
   message->add_outputs()->set_name("b");
   message->add_outputs()->set_name("a");
   ModelInferResponse some;
-  encode(answer, *message, "7", some);
+  encode(answer, *message, "7", {}, some);
   ASSERT_EQ(some.outputs_size(), 2);
   EXPECT_EQ(some.outputs(0).name(), "b");
   EXPECT_EQ(some.outputs(1).name(), "a");

@@ -86,6 +86,8 @@ bool is_address(const std::string& address) {
 expected<std::string> listen(gateway_state& state) {
   enable_grpc();
   const auto& address = state.settings.listen;
+  state.context->shares_memory = state.settings.shared_memory;
+  state.context->most_shared_bytes = static_cast<std::uint64_t>(state.settings.max_message_bytes);
   state.service = std::make_unique<inference_service>(state.context);
   grpc::ServerBuilder builder;
   int port = 0;

@@ -1,6 +1,7 @@
 #include "actors/gateway/grpc/grpc_gateway.hpp"
 
 #include "actors/concurrency/virtual_clock.hpp"
+#include "actors/gateway/grpc/testing.hpp"
 #include "actors/serving/instance_runner.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/testing.hpp"
@@ -28,6 +29,7 @@ using namespace std::chrono_literals;
 using grpc::StatusCode;
 using testing_support::await;
 using testing_support::scripted_instance;
+using testing_support::shared_object;
 using testing_support::work;
 
 /// One ModelInfer call of a client.
@@ -52,6 +54,22 @@ class client_call {
 
   grpc::Status wait() { return status.get_future().get(); }
   StatusCode code() { return wait().error_code(); }
+
+  /// Has the output written into the region `r`.
+  void share_output(std::int64_t size) {
+    auto& output = *request.add_outputs();
+    output.set_name("output");
+    (*output.mutable_parameters())["shared_memory_region"].set_string_param("r");
+    (*output.mutable_parameters())["shared_memory_byte_size"].set_int64_param(size);
+  }
+
+  /// Has the input read from the region `r`.
+  void share_input() {
+    auto& parameters = *request.mutable_inputs(0)->mutable_parameters();
+    parameters["shared_memory_region"].set_string_param("r");
+    parameters["shared_memory_byte_size"].set_int64_param(8);
+    request.clear_raw_input_contents();
+  }
 
   grpc::ClientContext context;
   inference::ModelInferRequest request;
@@ -152,6 +170,25 @@ struct gateway_test : testing::Test {
     auto result = std::make_shared<client_call>(model);
     result->start(*stub);
     return result;
+  }
+
+  grpc::Status share(const std::string& name, const shared_object& object, std::uint64_t offset,
+                     std::uint64_t size) const {
+    grpc::ClientContext context;
+    inference::SystemSharedMemoryRegisterRequest request;
+    request.set_name(name);
+    request.set_key(object.key());
+    request.set_offset(offset);
+    request.set_byte_size(size);
+    inference::SystemSharedMemoryRegisterResponse response;
+    return stub->SystemSharedMemoryRegister(&context, request, &response);
+  }
+
+  /// Unregisters every region.
+  grpc::Status unshare() const {
+    grpc::ClientContext context;
+    inference::SystemSharedMemoryUnregisterResponse response;
+    return stub->SystemSharedMemoryUnregister(&context, {}, &response);
   }
 
   void begin_stop() {
@@ -488,6 +525,104 @@ TEST_F(gateway_test, a_health_watch_follows_its_model) {
   await_stop();
   queue.Shutdown();
   EXPECT_FALSE(step());
+}
+
+TEST_F(gateway_test, tensors_may_travel_in_shared_memory) {
+  const shared_object object{"abcdefgh--------"};
+  add_model(echo);
+  ASSERT_FALSE(start());
+  ASSERT_EQ(share("in", object, 0, 8).error_code(), StatusCode::OK);
+  ASSERT_EQ(share("r", object, 8, 8).error_code(), StatusCode::OK);
+  EXPECT_EQ(share("r", object, 8, 8).error_code(), StatusCode::ALREADY_EXISTS);
+  client_call one;
+  one.share_input();
+  (*one.request.mutable_inputs(0)->mutable_parameters())["shared_memory_region"].set_string_param("in");
+  one.share_output(8);
+  one.start(*stub);
+  const auto status = one.wait();
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(object.content(), "abcdefghabcdefgh");
+  EXPECT_EQ(one.response.outputs(0).parameters().at("shared_memory_region").string_param(), "r");
+  EXPECT_EQ(one.response.raw_output_contents(0), "");
+}
+
+TEST_F(gateway_test, a_region_that_is_removed_serves_the_calls_that_use_it) {
+  const shared_object object{"--------"};
+  add_model(slow.as_told());
+  ASSERT_FALSE(start());
+  ASSERT_EQ(share("r", object, 0, 8).error_code(), StatusCode::OK);
+  client_call one;
+  one.share_output(8);
+  one.start(*stub);
+  await([&] { return slow.running == 1; });
+  ASSERT_EQ(unshare().error_code(), StatusCode::OK);
+  object.unlink();
+  slow.go.release();
+  EXPECT_EQ(one.code(), StatusCode::OK);
+  EXPECT_EQ(object.content(), "12345678");
+  client_call other;
+  other.share_input();
+  other.start(*stub);
+  EXPECT_EQ(other.code(), StatusCode::NOT_FOUND);
+}
+
+TEST_F(gateway_test, an_input_in_shared_memory_is_copied_when_it_arrives) {
+  const shared_object object{"abcdefgh"};
+  add_model(slow.as_told());
+  ASSERT_FALSE(start());
+  ASSERT_EQ(share("r", object, 0, 8).error_code(), StatusCode::OK);
+  client_call one;
+  one.share_input();
+  one.start(*stub);
+  await([&] { return slow.running == 1; });
+  object.resize(0);
+  slow.go.release();
+  EXPECT_EQ(one.code(), StatusCode::OK);
+  EXPECT_EQ(one.response.raw_output_contents(0), "abcdefgh");
+}
+
+TEST_F(gateway_test, says_that_shared_memory_shrank_while_the_model_worked) {
+  const shared_object object{"--------"};
+  add_model(slow.as_told());
+  ASSERT_FALSE(start());
+  ASSERT_EQ(share("r", object, 0, 8).error_code(), StatusCode::OK);
+  client_call one;
+  one.share_output(8);
+  one.start(*stub);
+  await([&] { return slow.running == 1; });
+  object.resize(4);
+  slow.go.release();
+  const auto status = one.wait();
+  EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), testing::HasSubstr("has become smaller"));
+  EXPECT_EQ(object.content(), "----");
+}
+
+TEST_F(gateway_test, an_output_that_does_not_fit_into_shared_memory_is_named) {
+  const shared_object object{"--------"};
+  add_model(echo);
+  ASSERT_FALSE(start());
+  ASSERT_EQ(share("r", object, 0, 8).error_code(), StatusCode::OK);
+  client_call one;
+  one.share_output(7);
+  one.start(*stub);
+  const auto status = one.wait();
+  EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), testing::HasSubstr("output 'output' needs 8 bytes, more than the 7"));
+  EXPECT_EQ(object.content(), "--------");
+}
+
+TEST_F(gateway_test, a_small_message_may_not_ask_for_much_of_shared_memory) {
+  const shared_object object{"--------"};
+  object.resize(1 << 20);
+  add_model(echo);
+  ASSERT_FALSE(start({.max_message_bytes = 1000}));
+  ASSERT_EQ(share("r", object, 0, 1 << 20).error_code(), StatusCode::OK);
+  client_call one;
+  one.share_input();
+  (*one.request.mutable_inputs(0)->mutable_parameters())["shared_memory_byte_size"].set_int64_param(1001);
+  one.start(*stub);
+  EXPECT_EQ(one.code(), StatusCode::RESOURCE_EXHAUSTED);
 }
 
 TEST_F(gateway_test, says_what_it_does_not_implement) {

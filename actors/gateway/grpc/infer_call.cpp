@@ -67,8 +67,15 @@ expected<void> infer_call::submit(std::shared_ptr<infer_call> self, const std::s
   model_ = *std::move(found);
   if (!model_->describe())
     return model_->why_not_ready();
-  if (auto read = read_call(request_, owner, *model_, *this); !read)
+  const auto deadline = scope().deadline();
+  if (auto read = read_call(request_, owner, {context_->memory, context_->most_shared_bytes}, *model_, *this); !read)
     return read;
+  if (scope().deadline() < deadline)
+    timeout_.emplace(inference_call::token().stop(), [this] { give_up(); });
+  auto shared = shared_outputs::of(request_, context_->memory);
+  if (!shared)
+    return shared.error();
+  shared_outputs_ = *std::move(shared);
   client = std::hash<std::string>{}(call_.peer());
   return model_->submit(std::move(self));
 }
@@ -76,9 +83,12 @@ expected<void> infer_call::submit(std::shared_ptr<infer_call> self, const std::s
 void infer_call::respond(expected<inference_response> answer) {
   if (answered_.exchange(true))
     return;
+  if (answer)
+    if (const auto written = shared_outputs_.write(*answer); !written)
+      answer = written.error();
   if (answer) {
     const auto began = steady_clock::now();
-    encode(*answer, request_, model_->version(), response_);
+    encode(*answer, request_, model_->version(), shared_outputs_, response_);
     model_->counts().input_read(queued_at() - began_);
     model_->counts().output_written(steady_clock::now() - began);
     log(nullptr);
@@ -99,9 +109,14 @@ void infer_call::OnCancel() {
     scope().cancel(make_error(status_code::cancelled, "the client cancelled the call or went away"));
   else
     scope().cancel(token.reason());
+  give_up();
+}
+
+/// Answers a cancelled call at once, wherever it is.
+void infer_call::give_up() {
   if (model_)
     model_->withdraw(*this);
-  respond(token.reason());
+  respond(token().reason());
 }
 
 void infer_call::OnDone() {

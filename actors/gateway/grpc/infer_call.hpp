@@ -1,18 +1,17 @@
 #pragma once
 
 #include "actors/concurrency/gate.hpp"
+#include "actors/gateway/grpc/shared_tensors.hpp"
 #include "actors/serving/inference_call.hpp"
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
-
-namespace inference {
-class ModelInferRequest;
-class ModelInferResponse;
-}  // namespace inference
+#include <optional>
+#include <stop_token>
 
 namespace troupe {
 
@@ -24,6 +23,9 @@ struct call_context {
   std::shared_ptr<router> routes;
   gate calls;          ///< every ModelInfer call that is not done
   cancel_scope scope;  ///< around all of them
+  shared_memory memory;
+  bool shares_memory = true;            ///< clients may register theirs
+  std::uint64_t most_shared_bytes = 0;  ///< that the inputs of a call may have in shared memory
 };
 
 /// One ModelInfer call: from gRPC's thread into the model's queue, and from whichever thread answers back to gRPC.
@@ -51,6 +53,7 @@ class infer_call final : public inference_call, public grpc::ServerUnaryReactor 
   void OnDone() override;
 
   expected<void> submit(std::shared_ptr<infer_call> self, const std::shared_ptr<const void>& owner);
+  void give_up();
   void log(const error* failure) const;
 
   const std::shared_ptr<call_context> context_;
@@ -59,8 +62,10 @@ class infer_call final : public inference_call, public grpc::ServerUnaryReactor 
   inference::ModelInferResponse& response_;
   const steady_clock::time_point began_;
   std::shared_ptr<served_model> model_;
+  shared_outputs shared_outputs_;
   std::shared_ptr<infer_call> self_;
   std::atomic<bool> answered_ = false;
+  std::optional<std::stop_callback<std::function<void()>>> timeout_;  // the request's own, earlier than gRPC's deadline
 };
 
 }  // namespace troupe

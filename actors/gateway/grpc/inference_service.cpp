@@ -1,6 +1,9 @@
 #include "actors/gateway/grpc/inference_service.hpp"
 
+#include "actors/concurrency/log.hpp"
+#include "actors/gateway/grpc/log_settings.hpp"
 #include "actors/gateway/grpc/status.hpp"
+#include "actors/gateway/grpc/trace_settings.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
 
@@ -18,6 +21,10 @@ reactor* finish(context_t* context, const grpc::Status& status = grpc::Status::O
 
 reactor* finish(context_t* context, const error& e) {
   return finish(context, to_grpc(e));
+}
+
+reactor* finish(context_t* context, const expected<void>& done) {
+  return done ? finish(context) : finish(context, done.error());
 }
 
 error not_implemented(const std::string& what, const std::string& remedy = "leave it out") {
@@ -112,6 +119,11 @@ reactor* inference_service::ServerMetadata(context_t* context, const inference::
                                            inference::ServerMetadataResponse* response) {
   response->set_name("troupe");
   response->set_version(TROUPE_VERSION);
+  // Triton's names for those of its extensions that are there as a whole.
+  for (const auto* extension : {"model_configuration", "parameters", "logging"})
+    response->add_extensions(extension);
+  if (context_->shares_memory)
+    response->add_extensions("system_shared_memory");
   return finish(context);
 }
 
@@ -193,48 +205,82 @@ reactor* inference_service::RepositoryModelUnload(context_t* context, const infe
 }
 
 reactor* inference_service::SystemSharedMemoryStatus(context_t* context,
-                                                     const inference::SystemSharedMemoryStatusRequest*,
-                                                     inference::SystemSharedMemoryStatusResponse*) {
-  return finish(context, not_implemented("system shared memory", "send raw contents"));
+                                                     const inference::SystemSharedMemoryStatusRequest* request,
+                                                     inference::SystemSharedMemoryStatusResponse* response) {
+  const auto regions = context_->memory.describe(request->name());
+  if (!regions)
+    return finish(context, regions.error());
+  for (const auto& region : *regions) {
+    auto& status = (*response->mutable_regions())[region.name];
+    status.set_name(region.name);
+    status.set_key(region.key);
+    status.set_offset(region.offset);
+    status.set_byte_size(region.byte_size);
+  }
+  return finish(context);
 }
 
 reactor* inference_service::SystemSharedMemoryRegister(context_t* context,
-                                                       const inference::SystemSharedMemoryRegisterRequest*,
+                                                       const inference::SystemSharedMemoryRegisterRequest* request,
                                                        inference::SystemSharedMemoryRegisterResponse*) {
-  return finish(context, not_implemented("system shared memory", "send raw contents"));
+  if (!context_->shares_memory)
+    return finish(context, make_error(status_code::failed_precondition, "shared memory is switched off on this node",
+                                      "send raw contents, or set grpc.shared_memory in troupe.toml"));
+  return finish(context,
+                context_->memory.add({request->name(), request->key(), request->offset(), request->byte_size()}));
 }
 
 reactor* inference_service::SystemSharedMemoryUnregister(context_t* context,
-                                                         const inference::SystemSharedMemoryUnregisterRequest*,
+                                                         const inference::SystemSharedMemoryUnregisterRequest* request,
                                                          inference::SystemSharedMemoryUnregisterResponse*) {
-  return finish(context, not_implemented("system shared memory", "send raw contents"));
+  if (request->name().empty())
+    context_->memory.remove_all();
+  else
+    context_->memory.remove(request->name());
+  return finish(context);
 }
 
-reactor* inference_service::CudaSharedMemoryStatus(context_t* context, const inference::CudaSharedMemoryStatusRequest*,
+reactor* inference_service::CudaSharedMemoryStatus(context_t* context,
+                                                   const inference::CudaSharedMemoryStatusRequest* request,
                                                    inference::CudaSharedMemoryStatusResponse*) {
-  return finish(context, not_implemented("CUDA shared memory", "send raw contents"));
+  if (!request->name().empty())
+    return finish(context, make_error(status_code::not_found,
+                                      "there is no region '" + request->name() + "' of CUDA shared memory"));
+  return finish(context);
 }
 
 reactor* inference_service::CudaSharedMemoryRegister(context_t* context,
                                                      const inference::CudaSharedMemoryRegisterRequest*,
                                                      inference::CudaSharedMemoryRegisterResponse*) {
-  return finish(context, not_implemented("CUDA shared memory", "send raw contents"));
+  return finish(context, not_implemented("CUDA shared memory", "use system shared memory"));
 }
 
 reactor* inference_service::CudaSharedMemoryUnregister(context_t* context,
                                                        const inference::CudaSharedMemoryUnregisterRequest*,
                                                        inference::CudaSharedMemoryUnregisterResponse*) {
-  return finish(context, not_implemented("CUDA shared memory", "send raw contents"));
+  // What can't be registered isn't; clients of Triton make sure of it before anything else.
+  return finish(context);
 }
 
-reactor* inference_service::TraceSetting(context_t* context, const inference::TraceSettingRequest*,
-                                         inference::TraceSettingResponse*) {
-  return finish(context, not_implemented("TraceSetting"));
+reactor* inference_service::TraceSetting(context_t* context, const inference::TraceSettingRequest* request,
+                                         inference::TraceSettingResponse* response) {
+  if (!request->model_name().empty())
+    if (const auto model = context_->routes->find(request->model_name(), {}); !model)
+      return finish(context, model.error());
+  if (const auto checked = check_trace_settings(*request); !checked)
+    return finish(context, checked.error());
+  describe_tracing(*response);
+  return finish(context);
 }
 
-reactor* inference_service::LogSettings(context_t* context, const inference::LogSettingsRequest*,
-                                        inference::LogSettingsResponse*) {
-  return finish(context, not_implemented("LogSettings", "start the node with --log-level"));
+reactor* inference_service::LogSettings(context_t* context, const inference::LogSettingsRequest* request,
+                                        inference::LogSettingsResponse* response) {
+  const auto level = changed_level(log_level(), request->settings());
+  if (!level)
+    return finish(context, level.error());
+  set_log_level(*level);
+  describe_log(*response);
+  return finish(context);
 }
 
 }  // namespace troupe
