@@ -24,7 +24,7 @@ struct device_state {
 
 expected<std::shared_ptr<executor_pool>> make_pool(const device& what) {
   try {
-    return std::make_shared<executor_pool>(what.name, pool_capacity{.threads = what.slots});
+    return std::make_shared<executor_pool>(what.name, pool_capacity{.threads = what.slots, .bytes = what.bytes});
   } catch (const std::system_error& e) {
     return make_error(status_code::resource_exhausted,
                       "device '" + what.name + "' can't have " + std::to_string(what.slots) + " threads: " + e.what(),
@@ -56,7 +56,8 @@ caf::behavior device_actor(caf::stateful_actor<device_state>* self, device what,
           return to_caf(pool.error());
         self->state.pool = *std::move(pool);
         table->insert(what.name, self->state.pool);
-        log_event(spdlog::level::info, "device ready", {{"device", what.name}, {"slots", what.slots}});
+        log_event(spdlog::level::info, "device ready",
+                  {{"device", what.name}, {"slots", what.slots}, {"bytes", what.bytes}});
         return caf::unit;
       },
   };

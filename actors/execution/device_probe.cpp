@@ -37,23 +37,45 @@ std::filesystem::path own_group() {
   return {};
 }
 
+/// Calls `visit` with the folder of each control group from the root to the process's own: a limit of any binds it.
+template <class Visit>
+void for_each_group(std::filesystem::path group, Visit visit) {
+  visit(group);
+  for (const auto& part : own_group())
+    visit(group /= part);
+}
+
+/// `MemTotal` in bytes; 0 when it can't be read.
+std::uint64_t total_memory(const std::filesystem::path& meminfo) {
+  std::ifstream in{meminfo};
+  std::string key;
+  for (std::uint64_t kib = 0; in >> key >> kib; in.ignore(64, '\n'))
+    if (key == "MemTotal:")
+      return kib << 10;
+  return 0;
+}
+
 }  // namespace
 
 std::size_t usable_cores(const std::filesystem::path& cgroup_root) {
   auto cores = static_cast<double>(affinity_cores());
-  // A quota anywhere between the root and the process's own group binds it.
-  auto group = cgroup_root;
-  const auto consider = [&] { cores = std::min(cores, quota_cores(group / "cpu.max").value_or(cores)); };
-  consider();
-  for (const auto& part : own_group()) {
-    group /= part;
-    consider();
-  }
+  for_each_group(cgroup_root,
+                 [&](const auto& group) { cores = std::min(cores, quota_cores(group / "cpu.max").value_or(cores)); });
   return std::max<std::size_t>(1, static_cast<std::size_t>(std::ceil(cores)));
 }
 
+std::uint64_t usable_memory(const std::filesystem::path& cgroup_root, const std::filesystem::path& meminfo) {
+  auto bytes = total_memory(meminfo);
+  for_each_group(cgroup_root, [&](const auto& group) {
+    std::ifstream in{group / "memory.max"};
+    if (std::uint64_t most = 0; in >> most)  // not of `max`
+      bytes = bytes == 0 ? most : std::min(bytes, most);
+  });
+  return bytes;
+}
+
 std::vector<device> probe_devices() {
-  return {{"CPU", usable_cores()}};
+  return {{"CPU", usable_cores(), usable_memory()}};
 }
 
 }  // namespace troupe

@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <semaphore>
+#include <stdexcept>
+#include <utility>
 
 namespace troupe {
 namespace {
@@ -300,6 +303,184 @@ TEST_F(runner_test, a_pool_that_closes_under_it_loses_no_call) {
   EXPECT_EQ(second->wait().error().code, status_code::unavailable);
   hold->release();
   stop(*runner);
+}
+
+// -- Batches
+
+/// A runner whose first batch is held back, so that what comes meanwhile makes up the second.
+struct batch_test : runner_test {
+  batch_test() {
+    model_folder folder;
+    folder.name = "batching";
+    folder.queue.capacity = 16;
+    model = std::make_shared<served_model>(std::move(folder), [] {});
+    testing_support::make_ready(*model, {}, {.limits = {.items = 8}});
+  }
+
+  void TearDown() override { stop(*runner); }
+
+  void start_batches(testing_support::scripted_batch_instance::batch_work what) {
+    auto held_back = [this, what = std::move(what)](std::span<work_item* const> batch, const cancel_token& token) {
+      if (std::exchange(first_, false)) {
+        running.release();
+        go.acquire();
+        for (auto* item : batch)
+          item->respond(inference_response{});
+        return expected<void>{};
+      }
+      sizes.push_back(batch.size());
+      return what(batch, token);
+    };
+    runner = std::make_shared<instance_runner>(
+        std::make_unique<testing_support::scripted_batch_instance>(std::move(held_back)), model, pool);
+    runner->start();
+    submit();
+    running.acquire();
+  }
+
+  static void answer_all(std::span<work_item* const> batch) {
+    for (auto* item : batch)
+      item->respond(inference_response{});
+  }
+
+  static bool is_bad(const work_item& item) { return item.request().parameters.contains("bad"); }
+
+  std::shared_ptr<recorded_call> submit_bad() {
+    auto call = std::make_shared<recorded_call>();
+    call->input.parameters["bad"] = true;
+    EXPECT_TRUE(model->submit(call));
+    return call;
+  }
+
+  std::binary_semaphore running{0}, go{0};
+  std::vector<std::size_t> sizes;
+  std::shared_ptr<instance_runner> runner;
+
+ private:
+  bool first_ = true;
+};
+
+TEST_F(batch_test, what_has_come_meanwhile_runs_together) {
+  start_batches([](auto batch, const auto&) -> expected<void> {
+    answer_all(batch);
+    return {};
+  });
+  std::vector<std::shared_ptr<recorded_call>> calls;
+  for (int i = 0; i != 11; ++i)
+    calls.push_back(submit());
+  go.release();
+  for (const auto& call : calls)
+    EXPECT_TRUE(call->wait());
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{8, 3}));
+  await([&] { return model->counts().read().executions == 3; });
+  EXPECT_EQ(model->counts().read().inferences, 12u);
+  EXPECT_EQ(model->counts().read().batches.at(8).count, 1u);
+}
+
+struct culprit_test : batch_test, testing::WithParamInterface<bool> {};
+
+INSTANTIATE_TEST_SUITE_P(returned_and_thrown, culprit_test, testing::Bool());
+
+TEST_P(culprit_test, only_the_culprit_fails_and_nobody_is_answered_twice) {
+  start_batches([throws = GetParam()](auto batch, const auto&) -> expected<void> {
+    if (std::any_of(batch.begin(), batch.end(), [](auto* item) { return is_bad(*item); })) {
+      if (throws)
+        throw std::runtime_error{"bad input"};
+      return make_error(status_code::internal, "bad input");
+    }
+    answer_all(batch);
+    return {};
+  });
+  std::vector<std::shared_ptr<recorded_call>> good;
+  for (int i = 0; i != 5; ++i)
+    good.push_back(submit());
+  const auto bad = submit_bad();
+  for (int i = 0; i != 2; ++i)
+    good.push_back(submit());
+  go.release();
+  for (const auto& call : good)
+    EXPECT_TRUE(call->wait());
+  const auto answer = bad->wait();
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, status_code::internal);
+  EXPECT_NE(answer.error().cause.find("bad input"), std::string::npos);
+  for (const auto& call : good)
+    EXPECT_EQ(call->answers, 1);
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{8, 4, 4, 2, 1, 1, 2}));
+  await([&] { return model->counts().read().retried == 3; });
+}
+
+TEST_F(batch_test, what_was_answered_before_the_batch_failed_is_not_run_again) {
+  start_batches([](auto batch, const auto&) -> expected<void> {
+    for (auto* item : batch) {
+      if (is_bad(*item))
+        return make_error(status_code::internal, "bad input");
+      item->respond(inference_response{});
+    }
+    return {};
+  });
+  const auto first = submit(), bad = submit_bad(), last = submit();
+  go.release();
+  EXPECT_TRUE(first->wait());
+  EXPECT_TRUE(last->wait());
+  EXPECT_FALSE(bad->wait());
+  EXPECT_EQ(first->answers, 1);
+}
+
+TEST_F(batch_test, an_item_without_an_answer_fails_and_is_not_run_again) {
+  start_batches([](auto batch, const auto&) -> expected<void> {
+    batch.front()->respond(inference_response{});
+    return {};
+  });
+  const auto first = submit(), second = submit();
+  go.release();
+  EXPECT_TRUE(first->wait());
+  EXPECT_EQ(second->wait().error().cause, "the skillset gave no answer");
+  EXPECT_EQ(sizes, std::vector<std::size_t>{2});
+}
+
+TEST_F(batch_test, is_cancelled_when_all_of_it_is_and_not_before) {
+  std::binary_semaphore entered{0};
+  std::atomic<bool> cancelled_early = false;
+  cancel_token seen;
+  start_batches([&](auto batch, const cancel_token& token) -> expected<void> {
+    seen = token;
+    entered.release();
+    await([&] { return batch.front()->token().cancelled(); });
+    cancelled_early = token.cancelled();
+    await([&] { return token.cancelled(); });
+    return token.reason();
+  });
+  const auto first = submit(), second = submit();
+  go.release();
+  entered.acquire();
+  first->scope().cancel(make_error(status_code::cancelled, "the first is gone"));
+  second->scope().cancel(make_error(status_code::cancelled, "the second is gone"));
+  EXPECT_EQ(first->wait().error().cause, "the first is gone");
+  EXPECT_EQ(second->wait().error().cause, "the second is gone");
+  await([&] { return model->counts().read().cancel.count == 2; });
+  EXPECT_EQ(sizes, std::vector<std::size_t>{2}) << "and is not run again";
+}
+
+TEST_F(batch_test, goes_on_for_the_neighbours_of_what_was_cancelled) {
+  std::binary_semaphore entered{0}, on{0};
+  bool cancelled = false;
+  start_batches([&](auto batch, const cancel_token& token) -> expected<void> {
+    entered.release();
+    on.acquire();
+    cancelled = token.cancelled();
+    answer_all(batch);
+    return {};
+  });
+  const auto gone = submit(), stays = submit();
+  go.release();
+  entered.acquire();
+  gone->scope().cancel(make_error(status_code::cancelled, "gone"));
+  on.release();
+  EXPECT_TRUE(stays->wait());
+  EXPECT_FALSE(cancelled);
+  await([&] { return model->counts().read().cancel.count == 1; });
+  EXPECT_EQ(model->counts().read().success.count, 2u);
 }
 
 struct runner_stress : runner_test, testing::WithParamInterface<bool> {};

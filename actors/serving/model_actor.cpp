@@ -44,6 +44,8 @@ struct model_actor_state {
   model_context context;
   cancel_scope scope;  // of loading
   steady_clock::time_point began;
+  std::shared_ptr<executor_pool> pool;  // of the device that it runs on
+  std::optional<executor_pool::memory_lease> memory;
   std::shared_ptr<loaded_model> loaded;
   caf::actor instances;  // their supervisor
   bool loading = false;
@@ -73,26 +75,52 @@ void fail(model_self* self, const error& why) {
   log_event(spdlog::level::err, "model unavailable",
             {{"model", folder.name}, {"code", to_string(why.code)}, {"reason", why.message()}});
   state.model->set_unavailable(why);
+  state.memory.reset();
   if (folder.on_failure == failure_policy::fatal)
     state.context.on_fatal(make_error(why.code, "model '" + folder.name + "': " + why.cause, why.remedy));
 }
 
+/// The pool of the model's device, or of the first of its alternatives that is there.
+std::shared_ptr<executor_pool> choose_pool(const device_table& devices, const model_folder& folder) {
+  auto pool = devices.find(folder.device);
+  for (auto other = folder.alternatives.begin(); !pool && other != folder.alternatives.end(); ++other)
+    if ((pool = devices.find(*other)))
+      log_event(spdlog::level::warn, "device is not there, an alternative is",
+                {{"model", folder.name}, {"device", folder.device}, {"alternative", *other}});
+  return pool;
+}
+
+error no_device(const device_table& devices, const model_folder& folder) {
+  std::string wanted = "'" + folder.device + "'", names;
+  for (const auto& other : folder.alternatives)
+    wanted += ", '" + other + "'";
+  for (const auto& name : devices.names())
+    names += (names.empty() ? "" : ", ") + name;
+  return make_error(status_code::unavailable, "there is no device " + wanted,
+                    "this machine has: " + (names.empty() ? "none" : names));
+}
+
 void begin_load(model_self* self) {
   auto& state = self->state;
-  const auto& folder = state.model->folder();
+  auto folder = state.model->folder();
   state.began = steady_clock::now();
-  const auto pool = state.context.devices->find(folder.device);
-  if (!pool) {
-    std::string names;
-    for (const auto& name : state.context.devices->names())
-      names += (names.empty() ? "" : ", ") + name;
-    fail(self, make_error(status_code::unavailable, "there is no device '" + folder.device + "'",
-                          "this machine has: " + names));
-    return;
-  }
-  state.loading = pool->submit(make_job([folder, me = caf::actor_cast<caf::actor>(self), token = state.scope.token()] {
-    caf::anon_send(me, load(folder, token));
-  }));
+  state.pool = choose_pool(*state.context.devices, folder);
+  if (!state.pool)
+    return fail(self, no_device(*state.context.devices, folder));
+  if (folder.threads > state.pool->stats().threads)
+    return fail(self, make_error(status_code::unavailable,
+                                 "an instance wants " + std::to_string(folder.threads) + " threads, and device '" +
+                                     state.pool->name() + "' has " + std::to_string(state.pool->stats().threads),
+                                 "lower threads in model.toml"));
+  auto memory = state.pool->reserve(folder.memory);
+  if (!memory)
+    return fail(self, make_error(status_code::unavailable, memory.error().cause, memory.error().remedy));
+  state.memory.emplace(*std::move(memory));
+  folder.device = state.pool->name();
+  state.loading =
+      state.pool->submit(make_job([folder, me = caf::actor_cast<caf::actor>(self), token = state.scope.token()] {
+        caf::anon_send(me, load(folder, token));
+      }));
   if (!state.loading)
     fail(self, make_error(status_code::unavailable, "device '" + folder.device + "' has been stopped"));
 }
@@ -100,13 +128,8 @@ void begin_load(model_self* self) {
 void begin_instances(model_self* self) {
   auto& state = self->state;
   const auto& folder = state.model->folder();
-  const auto pool = state.context.devices->find(folder.device);
-  if (!pool) {
-    fail(self, make_error(status_code::unavailable, "device '" + folder.device + "' has been stopped"));
-    return;
-  }
   state.model->set_described(state.loaded->describe(), state.loaded->batching());
-  const instance_place where{pool, pool->open_share({folder.name, folder.weight, folder.threads})};
+  const instance_place where{state.pool, state.pool->open_share({folder.name, folder.weight, folder.threads})};
   std::vector<child_spec> specs;
   for (std::int64_t i = 0; i != folder.instances; ++i)
     specs.push_back({folder.name + "/" + std::to_string(i),
@@ -128,7 +151,7 @@ void begin_instances(model_self* self) {
             log_event(spdlog::level::info, "model ready",
                       {{"model", model.name()},
                        {"version", model.version()},
-                       {"device", model.folder().device},
+                       {"device", self->state.pool->name()},
                        {"instances", model.folder().instances},
                        {"ms", took.count()}});
             // Afterwards, or the node's being ready could stand in the log before its model's.
@@ -154,6 +177,8 @@ void finish(model_self* self) {
     log_event(spdlog::level::info, "model stopped", {{"model", state.model->name()}});
   }
   state.loaded.reset();
+  state.memory.reset();
+  state.pool.reset();
   self->quit(*state.exit_reason);
 }
 

@@ -63,6 +63,10 @@ request_queue& served_model::calls() noexcept {
   return description_.load(std::memory_order_acquire)->calls;
 }
 
+const queue_options& served_model::calls_options() const noexcept {
+  return description_.load(std::memory_order_acquire)->calls.options();
+}
+
 error served_model::why_not_ready() const {
   const auto [state, reason] = current();
   return make_error(

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <functional>
 #include <future>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,6 +59,21 @@ class scripted_instance final : public single_instance {
  private:
   work what_;
   bool immediate_;
+};
+
+/// An instance that does with a whole batch what it is told.
+class scripted_batch_instance final : public instance {
+ public:
+  using batch_work = std::function<expected<void>(std::span<work_item* const>, const cancel_token&)>;
+
+  explicit scripted_batch_instance(batch_work what) : what_(std::move(what)) {}
+
+  expected<void> run(std::span<work_item* const> batch, const cancel_token& token) override {
+    return what_(batch, token);
+  }
+
+ private:
+  batch_work what_;
 };
 
 /// A skillset whose loading, instances and work are functions of the test.

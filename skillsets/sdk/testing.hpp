@@ -2,7 +2,9 @@
 
 #include "skillsets/sdk/run_one.hpp"
 
+#include <optional>
 #include <utility>
+#include <vector>
 
 /// For the tests of skillsets.
 namespace troupe::testing_support {
@@ -17,5 +19,26 @@ inline expected<inference_response> respond(instance& worker, const inference_re
     return make_error(status_code::internal, std::to_string(responses->size()) + " responses where one was due");
   return std::move(responses->front());
 }
+
+/// A request of a batch that remembers its answers.
+class recorded_item final : public work_item {
+ public:
+  explicit recorded_item(inference_request what, cancel_token token = {})
+      : request_(std::move(what)), token_(std::move(token)) {}
+
+  const inference_request& request() const noexcept override { return request_; }
+  cancel_token token() const noexcept override { return token_; }
+  void send(inference_response response) override { responses.push_back(std::move(response)); }
+  void respond(expected<inference_response> answer) override { last.emplace(std::move(answer)); }
+  void complete() override { completed = true; }
+
+  std::vector<inference_response> responses;
+  std::optional<expected<inference_response>> last;
+  bool completed = false;
+
+ private:
+  inference_request request_;
+  cancel_token token_;
+};
 
 }  // namespace troupe::testing_support

@@ -122,6 +122,44 @@ TEST_F(text_embedding, names_the_text_that_is_not_utf_8) {
   EXPECT_TRUE(run(sample));
 }
 
+TEST_F(text_embedding, requests_that_run_together_have_the_vectors_that_they_have_alone) {
+  const std::vector<std::vector<std::string>> asked{
+      {sample[0]}, {words(100), "short"}, {"not \xff UTF-8"}, {}, {sample[0], words(3), words(90)}};
+  std::vector<testing_support::recorded_item> items;
+  for (const auto& texts : asked)
+    items.emplace_back(request_of(texts));
+  std::vector<work_item*> batch;
+  for (auto& item : items)
+    batch.push_back(&item);
+  ASSERT_TRUE(worker->run(batch, {}));
+  for (std::size_t i = 0; i != asked.size(); ++i) {
+    ASSERT_TRUE(items[i].last);
+    if (i == 2)
+      EXPECT_EQ(items[i].last->error().code, status_code::invalid_argument) << "and its neighbours are answered";
+    else
+      EXPECT_LE(largest_difference(numbers_of(*items[i].last), numbers_of(run(asked[i]))), 1e-5F) << i;
+  }
+}
+
+TEST_F(text_embedding, what_was_cancelled_is_left_out_of_the_batch) {
+  cancel_scope gone;
+  gone.cancel();
+  testing_support::recorded_item cancelled{request_of(sample), gone.token()}, wanted{request_of(sample)};
+  work_item* const batch[] = {&cancelled, &wanted};
+  ASSERT_TRUE(worker->run(batch, {}));
+  ASSERT_TRUE(cancelled.last);
+  EXPECT_EQ(cancelled.last->error().code, status_code::cancelled);
+  EXPECT_EQ(numbers_of(*wanted.last), numbers_of(run(sample)));
+}
+
+TEST_F(text_embedding, tells_what_a_request_costs_from_its_bytes) {
+  const auto policy = model->batching();
+  EXPECT_GT(policy.limits.items, 1);
+  EXPECT_EQ(policy.cost(request_of(std::vector<std::string>{})), (work_cost{0, 1}));
+  EXPECT_EQ(policy.cost(request_of(std::vector<std::string>{std::string(40, 'a')})), (work_cost{1, 12}));
+  EXPECT_EQ(policy.cost(request_of(std::vector<std::string>{words(100'000), "b"})), (work_cost{2, 256}));
+}
+
 TEST_F(text_embedding, refuses_contents_that_are_cut_short) {
   const auto response = testing_support::respond(
       *worker, {{tensor{"text", datatype::bytes, {1}, buffer::take(std::string("\x09\0\0\0abc", 7))}}, {}}, {});

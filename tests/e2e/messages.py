@@ -45,8 +45,9 @@ def raw_request(model, *inputs, **fields):
 
 @contextlib.contextmanager
 def stub_of(address):
-    """The service as protoc makes it, for what tritonclient can't say."""
-    with grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as channel:
+    """The service as protoc makes it, for what tritonclient can't say, over a connection of its own."""
+    options = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(address, options=options) as channel:
         yield service_pb2_grpc.GRPCInferenceServiceStub(channel)
 
 

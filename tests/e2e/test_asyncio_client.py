@@ -35,8 +35,8 @@ async def test_many_calls_at_once_get_their_own_answers(client):
 async def test_its_errors_carry_code_and_message(client):
     with fails("NOT_FOUND", "nothing"):
         await client.infer("nothing", numbers())
-    with fails("UNIMPLEMENTED", "ModelStatistics"):
-        await client.get_inference_statistics("identity")
+    with fails("UNIMPLEMENTED", "CUDA shared memory"):
+        await client.register_cuda_shared_memory("region", b"aGFuZGxl", 0, 8)
 
 
 async def test_a_timeout_is_a_deadline(client):

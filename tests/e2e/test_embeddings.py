@@ -77,6 +77,9 @@ def test_requests_at_the_same_time_do_not_mix(client, golden):
     answers = [begin(client, "minilm", texts(text))[1] for text in some]
     for answer, vector, text in zip(answers, vectors, some):
         assert largest_difference(answer.result(PATIENCE).as_numpy("embedding"), vector) <= TOLERANCE, text
+    [stats] = client.get_inference_statistics("minilm").model_stats
+    assert max(batch.batch_size for batch in stats.batch_stats) > 1
+    assert stats.execution_count < stats.inference_count
 
 
 def test_every_vector_has_length_one(client, golden):

@@ -104,7 +104,6 @@ def test_a_compressed_request_is_understood(client, compression):
 def rest_of_the_service(client):
     """Each call of tritonclient that a node doesn't have, and a word that its refusal must have."""
     return [
-        ("ModelStatistics", lambda: client.get_inference_statistics("identity")),
         ("RepositoryModelLoad", lambda: client.load_model("identity")),
         ("RepositoryModelUnload", lambda: client.unload_model("identity")),
         ("CUDA shared memory", lambda: client.register_cuda_shared_memory("region", b"aGFuZGxl", 0, 8)),

@@ -2,6 +2,7 @@
 
 #include "actors/concurrency/log.hpp"
 #include "actors/gateway/grpc/log_settings.hpp"
+#include "actors/gateway/grpc/statistics.hpp"
 #include "actors/gateway/grpc/status.hpp"
 #include "actors/gateway/grpc/trace_settings.hpp"
 #include "actors/serving/router.hpp"
@@ -70,6 +71,25 @@ void describe_config(const tensor_spec& spec, bool batches, Config& to) {
     to.add_dims(spec.any_rank ? -1 : 1);
 }
 
+/// How requests wait and are put together, in Triton's words.
+void describe_batching(const served_model& model, inference::ModelConfig& config) {
+  const auto& queue = model.folder().queue;
+  const auto& limits = model.calls_options().batch;
+  auto& batching = *config.mutable_dynamic_batching();
+  batching.set_max_queue_delay_microseconds(
+      static_cast<std::uint64_t>(std::chrono::microseconds{model.folder().batching.max_delay}.count()));
+  batching.set_priority_levels(queue.priorities);
+  batching.set_default_priority_level(queue.default_priority);
+  auto& policy = *batching.mutable_default_queue_policy();
+  policy.set_timeout_action(inference::ModelQueuePolicy::REJECT);
+  policy.set_default_timeout_microseconds(
+      static_cast<std::uint64_t>(std::chrono::microseconds{queue.max_wait}.count()));
+  policy.set_allow_timeout_override(true);
+  policy.set_max_queue_size(static_cast<std::uint32_t>(queue.capacity));
+  if (limits.items > 1)
+    batching.add_preferred_batch_size(static_cast<std::int32_t>(limits.items));
+}
+
 void describe_config(const served_model& model, inference::ModelConfig& config) {
   const auto& folder = model.folder();
   const auto& what = *model.describe();
@@ -77,6 +97,7 @@ void describe_config(const served_model& model, inference::ModelConfig& config) 
   config.set_backend(std::string{folder.skills->name()});
   config.set_platform(std::string{folder.skills->platform()});
   config.set_max_batch_size(what.batches ? static_cast<std::int32_t>(folder.limits.items) : 0);
+  describe_batching(model, config);
   config.mutable_version_policy()->mutable_latest()->set_num_versions(1);
   for (const auto& spec : what.inputs)
     describe_config(spec, what.batches, *config.add_input());
@@ -189,9 +210,18 @@ inference_service::ModelStreamInfer(context_t*) {
   return new refusal;
 }
 
-reactor* inference_service::ModelStatistics(context_t* context, const inference::ModelStatisticsRequest*,
-                                            inference::ModelStatisticsResponse*) {
-  return finish(context, not_implemented("ModelStatistics"));
+reactor* inference_service::ModelStatistics(context_t* context, const inference::ModelStatisticsRequest* request,
+                                            inference::ModelStatisticsResponse* response) {
+  if (request->name().empty()) {
+    for (const auto& model : context_->routes->all())
+      describe_statistics(*model, *response->add_model_stats());
+    return finish(context);
+  }
+  const auto model = context_->routes->find(request->name(), request->version());
+  if (!model)
+    return finish(context, model.error());
+  describe_statistics(**model, *response->add_model_stats());
+  return finish(context);
 }
 
 reactor* inference_service::RepositoryModelLoad(context_t* context, const inference::RepositoryModelLoadRequest*,
