@@ -129,8 +129,16 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
     return result;
   }
 
-  /// The queue's owner lets go of it.
-  void close() { clock_.disarm(*this); }
+  /// The queue's owner lets go of it: what still waits, and with it would be left alone, is given up.
+  void close() {
+    clock_.disarm(*this);
+    refusals refused;
+    const std::lock_guard lock{mutex_};
+    while (!order_.empty()) {
+      auto why = make_error(status_code::unavailable, "the queue that the request waited in is gone", "try again");
+      refused.add(erase(*order_.begin()), std::move(why));
+    }
+  }
 
  private:
   /// Those that the queue gives up; told once the lock is gone.

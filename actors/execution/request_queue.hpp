@@ -53,6 +53,8 @@ class request_queue {
   class ready_operation;
 
   explicit request_queue(queue_options options, troupe::clock& time = real_clock());
+
+  /// Gives up what still waits: UNAVAILABLE.
   ~request_queue();
   request_queue(const request_queue&) = delete;
   request_queue& operator=(const request_queue&) = delete;

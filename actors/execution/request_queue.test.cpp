@@ -339,6 +339,13 @@ TEST_F(queue_test, what_is_withdrawn_is_out_and_hears_nothing) {
   EXPECT_EQ(queue().stats().queued, 0u);
 }
 
+TEST_F(queue_test, gives_up_what_is_left_at_its_end) {
+  const auto left = submit('a');
+  queue_.reset();
+  EXPECT_EQ(left->reason.code, status_code::unavailable);
+  EXPECT_EQ(left.use_count(), 1);
+}
+
 TEST_F(queue_test, learns_from_how_fast_it_drains_when_all_are_at_work) {
   options.workers = 1;
   for (int i = 0; i != 60; ++i)
