@@ -7,7 +7,7 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo bench-kernel install format tidy clean
+.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo bench-kernel bench-serve install format tidy clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
@@ -48,6 +48,10 @@ test-kernel:  ## the kernel's own tests, with each of these
 bench-echo: setup  ## compare the node with a bare gRPC echo
 	@tools/build release troupe-node bench_load bench_bare_echo
 	@bench/echo/run --build build/release
+
+bench-serve: setup  ## compare the node with its engine alone
+	@tools/build release troupe-node bench_load bench_engine text_embedding
+	@bench/serve/run --build build/release
 
 bench-kernel:  ## compare the concurrency kernel with Asio, CAF, moodycamel and AnyIO
 	@tools/setup --bench

@@ -45,13 +45,41 @@ ModelInferRequest make_request() {
   return result;
 }
 
-/// Nothing when `response` is the echo of `request`, else what is wrong with it.
+ModelInferRequest make_request(const std::string& model, const std::string& text) {
+  ModelInferRequest result;
+  result.set_model_name(model);
+  auto* input = result.add_inputs();
+  input->set_name("text");
+  input->set_datatype("BYTES");
+  input->add_shape(1);
+  const auto size = static_cast<std::uint32_t>(text.size());
+  std::string raw(sizeof size, '\0');
+  std::memcpy(raw.data(), &size, sizeof size);
+  result.add_raw_input_contents(raw + text);
+  return result;
+}
+
+std::vector<ModelInferRequest> make_requests(const load_options& options) {
+  if (options.texts.empty()) {
+    return {make_request()};
+  }
+  std::vector<ModelInferRequest> result;
+  for (const auto& text : options.texts) {
+    result.push_back(make_request(options.model, text));
+  }
+  return result;
+}
+
+/// Nothing when `response` is the echo of `request`, else what is wrong with it; without a name, any one output will do.
 std::string mismatch(const ModelInferRequest& request, const ModelInferResponse& response, const std::string& name) {
   if (response.outputs_size() != 1 || response.raw_output_contents_size() != 1) {
     return "not one output: " + response.ShortDebugString();
   }
   const auto& input = request.inputs(0);
   const auto& output = response.outputs(0);
+  if (name.empty()) {
+    return "";
+  }
   if (output.name() != name || output.datatype() != input.datatype() ||
       !std::equal(output.shape().begin(), output.shape().end(), input.shape().begin(), input.shape().end())) {
     return "another tensor: " + output.ShortDebugString();
@@ -85,7 +113,11 @@ struct call {
 class connection {
  public:
   connection(const load_options& options, int number, int in_flight, const std::atomic<phase>& now)
-      : output_(options.output), now_(now), request_(make_request()), calls_(in_flight) {
+      : output_(options.texts.empty() ? options.output : ""),
+        now_(now),
+        requests_(make_requests(options)),
+        next_(static_cast<std::size_t>(number) * 7919),
+        calls_(in_flight) {
     // Channels of equal arguments would share one connection.
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -112,7 +144,7 @@ class connection {
     c.context.emplace();
     c.context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
     c.sent = steady_clock::now();
-    c.reader = stub_->AsyncModelInfer(&*c.context, request_, &queue_);
+    c.reader = stub_->AsyncModelInfer(&*c.context, requests_[next_++ % requests_.size()], &queue_);
     c.reader->Finish(&c.response, &c.status, &c);
   }
 
@@ -122,7 +154,7 @@ class connection {
       latencies_.push_back(static_cast<std::uint32_t>(std::chrono::nanoseconds{took}.count()));
     }
     done_.store(done() + 1, std::memory_order_relaxed);
-    const auto wrong = c.status.ok() ? mismatch(request_, c.response, output_)
+    const auto wrong = c.status.ok() ? mismatch(requests_.front(), c.response, output_)
                                      : std::to_string(c.status.error_code()) + ": " + c.status.error_message();
     if (!wrong.empty() && failures_++ == 0) {
       first_failure_ = wrong;
@@ -150,7 +182,8 @@ class connection {
 
   const std::string output_;
   const std::atomic<phase>& now_;
-  const ModelInferRequest request_;
+  const std::vector<ModelInferRequest> requests_;
+  std::size_t next_;
   std::unique_ptr<GRPCInferenceService::Stub> stub_;
   grpc::CompletionQueue queue_;
   std::vector<call> calls_;

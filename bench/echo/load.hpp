@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace troupe::bench {
 
@@ -19,6 +20,9 @@ struct load_options {
   int connections = 2;
   std::chrono::milliseconds warm_up{500};
   std::chrono::milliseconds window{2000};
+  /// Texts, of which each request carries one; empty: the echo's numbers.
+  std::vector<std::string> texts;
+  std::string model = "identity";
   /// The server, whose CPU time is taken over the window; 0 for a server that is not on this machine.
   pid_t server = 0;
 };
@@ -37,7 +41,7 @@ struct load_result {
 };
 
 /// Sends model `identity` FP32 [1,16] with raw contents, as fast as the answers come back, and compares every answer
-/// with what was sent.
+/// with what was sent; or with texts the model BYTES `text` [1], one after another, and sees that there is an answer.
 load_result run_load(const load_options& options);
 
 }  // namespace troupe::bench

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ namespace {
 
 constexpr auto usage =
     "usage: bench_load --target ADDRESS [--pid SERVER] [--output NAME] [--concurrency N] [--connections N]\n"
-    "                  [--warm-up MS] [--window MS]\n"
+    "                  [--warm-up MS] [--window MS] [--model NAME --texts FILE]\n"
     "       bench_load --start READY_FILE COMMAND…\n";
 
 struct options {
@@ -26,6 +27,19 @@ struct options {
   std::string ready_file;
   std::vector<std::string> command;
 };
+
+std::vector<std::string> read_lines(const char* file) {
+  std::vector<std::string> lines;
+  std::ifstream in{file};
+  for (std::string line; std::getline(in, line);) {
+    lines.push_back(line);
+  }
+  if (lines.empty()) {
+    std::fprintf(stderr, "bench_load: no lines in '%s'\n", file);
+    std::exit(2);
+  }
+  return lines;
+}
 
 void set(options& result, int name, const char* value) {
   switch (name) {
@@ -50,6 +64,12 @@ void set(options& result, int name, const char* value) {
     case 'w':
       result.load.window = std::chrono::milliseconds{std::atoi(value)};
       return;
+    case 'm':
+      result.load.model = value;
+      return;
+    case 'x':
+      result.load.texts = read_lines(value);
+      return;
     case 's':
       result.ready_file = value;
       return;
@@ -67,6 +87,8 @@ options parse(int argc, char** argv) {
                                  {"connections", required_argument, nullptr, 'n'},
                                  {"warm-up", required_argument, nullptr, 'u'},
                                  {"window", required_argument, nullptr, 'w'},
+                                 {"model", required_argument, nullptr, 'm'},
+                                 {"texts", required_argument, nullptr, 'x'},
                                  {"start", required_argument, nullptr, 's'},
                                  {}};
   options result;
