@@ -132,7 +132,7 @@ TEST_F(stream_test, answers_each_request_once) {
 }
 
 TEST_F(stream_test, answers_immediate_work) {
-  const auto model = add_model(echo, "m", 8, true);
+  const auto model = add_model(echo, "m", 256, true);
   ASSERT_FALSE(start());
   const auto stream = open();
   for (int i = 0; i != 200; ++i)
@@ -326,7 +326,7 @@ TEST_F(stream_test, no_more_requests_are_read_than_may_be_under_way) {
 }
 
 TEST_F(stream_test, a_client_that_reads_nothing_is_not_asked_for_more) {
-  const auto model = add_model(echo, "m", 8, true);
+  const auto model = add_model(echo, "m", 256, true);
   ASSERT_FALSE(start());
   const auto stream = open();
   std::atomic<int> written = 0;
