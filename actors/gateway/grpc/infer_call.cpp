@@ -2,6 +2,7 @@
 
 #include "actors/gateway/grpc/codec.hpp"
 #include "actors/gateway/grpc/deadline.hpp"
+#include "actors/gateway/grpc/gateway_thread.hpp"
 #include "actors/gateway/grpc/infer_messages.hpp"
 #include "actors/gateway/grpc/request_log.hpp"
 #include "actors/gateway/grpc/status.hpp"
@@ -67,6 +68,7 @@ expected<void> infer_call::submit(std::shared_ptr<infer_call> self, const std::s
     return shared.error();
   shared_outputs_ = *std::move(shared);
   client = std::hash<std::string>{}(call_.peer());
+  const gateway_thread here;
   return model_->submit(std::move(self));
 }
 

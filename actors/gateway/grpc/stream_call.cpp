@@ -1,6 +1,7 @@
 #include "actors/gateway/grpc/stream_call.hpp"
 
 #include "actors/gateway/grpc/codec.hpp"
+#include "actors/gateway/grpc/gateway_thread.hpp"
 #include "actors/gateway/grpc/request_log.hpp"
 #include "actors/gateway/grpc/status.hpp"
 #include "actors/gateway/grpc/stream_infer.hpp"
@@ -63,6 +64,7 @@ expected<void> stream_call::submit() {
     if (const auto self = weak_from_this().lock())
       self->give_up();
   });
+  const gateway_thread here;
   if (auto submitted = model_->submit(shared_from_this()); !submitted)
     return submitted;
   // It may have been given up before there was anything to withdraw.
@@ -136,6 +138,9 @@ void stream_call::answer(const inference_response& response, bool last) {
   encode(response, *request_, model_->version(), shared_outputs_, *result->mutable_infer_response());
   set_final(*result, last);
   writing_ += steady_clock::now() - began;
+  // A client that reads may be slower than its model; only where nobody may be held up does it have to keep up.
+  if (!gateway_thread::here())
+    stream_->await_room(result->ByteSizeLong(), token());
   if (last)
     last_word(std::move(result), nullptr);
   else

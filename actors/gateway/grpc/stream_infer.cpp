@@ -53,9 +53,9 @@ bool stream_infer::post(stream_call& call, std::unique_ptr<response_message> mes
     if (stopped_)
       return true;
     if (message) {
+      overflow = !has_room(bytes);
       waiting_.push_back({std::move(message), bytes, last, call.admitted()});
       waiting_bytes_ += bytes;
-      overflow = overflows();
     } else if (last) {
       request_over(call.admitted());
     }
@@ -67,6 +67,17 @@ bool stream_infer::post(stream_call& call, std::unique_ptr<response_message> mes
                              "read responses as they come, or send fewer requests at once"));
   progress();
   return true;
+}
+
+void stream_infer::await_room(std::size_t bytes, const cancel_token& token) {
+  std::unique_lock lock{mutex_};
+  while (!stopped_ && !has_room(bytes)) {
+    const auto before = taken_;
+    const cancel_scope patience{after(most_patience, token), token};
+    room_.wait(lock, patience.token().stop(), [&] { return stopped_ || taken_ != before; });
+    if (taken_ == before)
+      return;
+  }
 }
 
 void stream_infer::OnReadDone(bool ok) {
@@ -137,6 +148,7 @@ void stream_infer::stop(const error& why) {
     dropped.swap(waiting_);
     waiting_bytes_ = 0;
   }
+  room_.notify_all();
   log_event(spdlog::level::info, "stream stopped", {{"code", to_string(why.code)}, {"reason", why.message()}});
   progress();
 }
@@ -165,9 +177,12 @@ void stream_infer::progress() {
     ++starting_;
     const auto* response = leaving_.message.get();
     auto* request = arriving_.get();
+    taken_ += write ? 1 : 0;
     lock.unlock();
-    if (write)
+    if (write) {
+      room_.notify_all();
       StartWrite(response);
+    }
     if (read)
       StartRead(request);
     if (cut) {
@@ -198,8 +213,9 @@ bool stream_infer::over() const {
   return stopped_ || ((half_closed_ || closing_) && under_way_ == 0);
 }
 
-bool stream_infer::overflows() const {
-  return waiting_.size() > most_responses || (waiting_bytes_ > most_bytes && waiting_.size() > 1);
+/// A response that is larger than all that may wait does so alone.
+bool stream_infer::has_room(std::size_t bytes) const {
+  return waiting_.size() < most_responses && (waiting_.empty() || waiting_bytes_ + bytes <= most_bytes);
 }
 
 void stream_infer::request_over(bool admitted) {

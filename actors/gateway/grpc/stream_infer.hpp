@@ -8,6 +8,8 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -35,6 +37,9 @@ class stream_infer final
   static constexpr std::size_t most_responses = 1024;     ///< that wait to be sent
   static constexpr std::size_t most_bytes = 64ull << 20;  ///< of these, where it is more than one
 
+  /// How long a model waits while as much as may wait does, and the client takes nothing.
+  static constexpr auto most_patience = std::chrono::seconds{1};
+
   /// Takes a stream on.
   static grpc::ServerBidiReactor<request_message, response_message>* begin(const std::shared_ptr<call_context>& context,
                                                                            grpc::CallbackServerContext& call);
@@ -50,6 +55,10 @@ class stream_infer final
   /// Sends a response of `call` when its turn comes; null for a last word that needs none. False when the call had its
   /// last word before: then nothing happens.
   bool post(stream_call& call, std::unique_ptr<response_message> message, bool last);
+
+  /// Has the calling thread, which must be a pool's, wait until a response of so many bytes may wait; but not longer
+  /// than `token` allows, nor than the patience with a client that takes nothing.
+  void await_room(std::size_t bytes, const cancel_token& token);
 
  private:
   /// A response that waits.
@@ -70,7 +79,7 @@ class stream_infer final
   void progress();
   bool may_read() const;
   bool over() const;
-  bool overflows() const;
+  bool has_room(std::size_t bytes) const;
   void request_over(bool admitted);
 
   const std::shared_ptr<call_context> context_;
@@ -84,6 +93,8 @@ class stream_infer final
   std::deque<outgoing> waiting_;
   outgoing leaving_;
   std::size_t waiting_bytes_ = 0;
+  std::uint64_t taken_ = 0;  // responses that have left the queue
+  std::condition_variable_any room_;
   std::size_t under_way_ = 0;  // requests whose last response was not sent yet
   std::size_t inside_ = 0;     // how often the stream owes the gate a leave()
   int starting_ = 0;           // threads about to call gRPC, before which the stream must not end

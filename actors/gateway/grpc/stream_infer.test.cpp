@@ -70,6 +70,14 @@ class client_stream {
     return stream_->Finish();
   }
 
+  /// The same where only their number matters.
+  grpc::Status end(std::size_t& count) {
+    response_message response;
+    for (count = 0; stream_->Read(&response);)
+      ++count;
+    return stream_->Finish();
+  }
+
   grpc::ClientContext context;
 
  private:
@@ -360,6 +368,25 @@ TEST_F(stream_test, a_client_that_does_not_read_the_responses_it_asked_for_is_cu
     const auto status = stream->end();
     EXPECT_EQ(status.error_code(), StatusCode::RESOURCE_EXHAUSTED) << status.error_message();
     floods_ended = 0;
+  }
+}
+
+TEST_F(stream_test, a_model_that_is_faster_than_a_client_that_reads_waits_for_it) {
+  add_decoupled(flood(10 * stream_infer::most_responses, 1));
+  add_decoupled(flood(4, stream_infer::most_bytes / 3), "large");
+  ASSERT_FALSE(start());
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  stub = inference::GRPCInferenceService::NewStub(
+      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+  for (const auto& [model, count] :
+       std::map<std::string, std::size_t>{{"d", 10 * stream_infer::most_responses}, {"large", 4}}) {
+    const auto stream = open();
+    ASSERT_TRUE(stream->send("1", model));
+    stream->close();
+    std::size_t seen = 0;
+    EXPECT_TRUE(stream->end(seen).ok());
+    EXPECT_EQ(seen, count);
   }
 }
 
