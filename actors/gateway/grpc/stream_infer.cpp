@@ -118,6 +118,11 @@ void stream_infer::OnWriteDone(bool ok) {
 }
 
 void stream_infer::OnCancel() {
+  {
+    const std::lock_guard lock{mutex_};
+    if (stopped_ || finished_)
+      return;
+  }
   const auto token = this->token();
   if (!token.cancelled())
     scope_.cancel(make_error(status_code::cancelled, "the client cancelled the stream or went away"));

@@ -281,9 +281,11 @@ TEST_F(stream_test, cancelling_the_stream_cancels_all_of_its_requests_at_once) {
   for (int i = 0; i != 5; ++i)
     ASSERT_TRUE(stream->send(std::to_string(i)));
   await([&] { return slow.running == 1 && model->calls().stats().queued == 4; });
+  const auto cancelled = steady_clock::now();
   stream->context.TryCancel();
   EXPECT_EQ(stream->end().error_code(), StatusCode::CANCELLED);
   await([&] { return model->calls().stats().queued == 0 && slow.last.cancelled(); });
+  EXPECT_LT(steady_clock::now() - cancelled, 4s) << "sooner than the queue gives up what waits too long";
   EXPECT_EQ(model->calls().stats().withdrawn, 4u);
   EXPECT_EQ(slow.last.reason().cause, "the client cancelled the stream or went away");
   EXPECT_EQ(pool->stats().busy, 1u) << "what ignores its token keeps its slot";
