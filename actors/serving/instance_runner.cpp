@@ -45,8 +45,10 @@ class shared_fate {
 // -- running_item -----------------------------------------------------------------------------------------------------
 
 void running_item::send(inference_response response) {
-  if (!ended_)
-    call_->send(std::move(response));
+  if (ended_)
+    return;
+  sent_ = true;
+  call_->send(std::move(response));
 }
 
 void running_item::respond(expected<inference_response> answer) {
@@ -206,6 +208,9 @@ void instance_runner::run_items(std::size_t first, std::size_t last, const cance
   if (view_.empty())
     return;
   if (!done && view_.size() > 1 && !token.cancelled()) {
+    for (auto i = first; i != last; ++i)
+      if (auto& item = items_[i]; item.has_begun_to_answer())
+        item.respond(done.error());
     model_->counts().batch_retried();
     log_event(spdlog::level::warn, "batch failed, running it in halves",
               {{"model", model_->name()}, {"requests", view_.size()}, {"reason", done.error().message()}});

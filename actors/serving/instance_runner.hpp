@@ -25,6 +25,9 @@ class running_item final : public work_item {
   void complete() override;
 
   bool ended() const noexcept { return ended_; }
+
+  /// Whether somebody has had a response already, so that running it again would give that twice.
+  bool has_begun_to_answer() const noexcept { return sent_; }
   const inference_call& call() const noexcept { return *call_; }
 
  private:
@@ -32,6 +35,7 @@ class running_item final : public work_item {
 
   std::shared_ptr<inference_call> call_;
   model_statistics* counts_;
+  bool sent_ = false;
   bool ended_ = false;
 };
 

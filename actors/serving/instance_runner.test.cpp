@@ -427,6 +427,23 @@ TEST_F(batch_test, what_was_answered_before_the_batch_failed_is_not_run_again) {
   EXPECT_EQ(first->answers, 1);
 }
 
+TEST_F(batch_test, what_has_sent_a_response_is_not_run_again_either) {
+  start_batches([](auto batch, const auto&) -> expected<void> {
+    if (batch.size() > 1) {
+      batch.front()->send(inference_response{});
+      return make_error(status_code::internal, "half way");
+    }
+    batch.front()->respond(inference_response{});
+    return {};
+  });
+  const auto begun = submit(), other = submit();
+  go.release();
+  EXPECT_TRUE(other->wait());
+  EXPECT_EQ(begun->wait().error().cause, "half way");
+  EXPECT_EQ(begun->sent.size(), 1u);
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{2, 1}));
+}
+
 TEST_F(batch_test, an_item_without_an_answer_fails_and_is_not_run_again) {
   start_batches([](auto batch, const auto&) -> expected<void> {
     batch.front()->respond(inference_response{});

@@ -11,6 +11,7 @@
 #include "actors/supervision/runtime.hpp"
 #include "actors/supervision/supervisor.hpp"
 #include "skillsets/identity/identity.hpp"
+#include "skillsets/triton_examples/triton_examples.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/event_based_actor.hpp>
@@ -96,6 +97,7 @@ int node_process::run() {
   all.cancel_on_signals([this](int) { post([this] { on_signal(); }); });
   skillset_catalog catalog{skillset_folder()};
   catalog.add(make_identity_skillset());
+  catalog.add(make_triton_examples_skillset());
   auto models = read_model_repository(config_.models, catalog);
   if (!models)
     return fail(models.error(), models.error().code == status_code::not_found ? exit_missing : exit_configuration);

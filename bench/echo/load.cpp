@@ -70,7 +70,8 @@ std::vector<ModelInferRequest> make_requests(const load_options& options) {
   return result;
 }
 
-/// Nothing when `response` is the echo of `request`, else what is wrong with it; without a name, any one output will do.
+/// Nothing when `response` is the echo of `request`, else what is wrong with it; without a name, any one output will
+/// do.
 std::string mismatch(const ModelInferRequest& request, const ModelInferResponse& response, const std::string& name) {
   if (response.outputs_size() != 1 || response.raw_output_contents_size() != 1) {
     return "not one output: " + response.ShortDebugString();

@@ -85,7 +85,8 @@ class work_item {
   /// Cancelled once nobody wants the answers of this request any more; its neighbours may go on.
   virtual cancel_token token() const noexcept = 0;
 
-  /// Gives a response after which more may come; of a decoupled model only.
+  /// Gives a response after which more may come; of a decoupled model only. May wait, for as long as the token allows,
+  /// for a client that has not yet taken what it was given before.
   virtual void send(inference_response response) = 0;
 
   /// The last word: a response, or the error that the request ends with.

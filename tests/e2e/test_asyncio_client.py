@@ -44,13 +44,16 @@ async def test_a_timeout_is_a_deadline(client):
         await client.infer("identity", numbers(), client_timeout=0.1, parameters={"delay_ms": 600_000})
 
 
-async def test_a_stream_is_refused(client):
+async def test_a_stream_answers_each_of_its_requests(client):
     async def requests():
-        yield {"model_name": "identity", "inputs": numbers()}
+        for i in range(100):
+            yield {"model_name": "identity", "inputs": numbers(i), "request_id": str(i)}
 
-    with fails("UNIMPLEMENTED", "ModelStreamInfer"):
-        async for _, error in client.stream_infer(requests()):
-            raise error
+    answers = {}
+    async for result, error in client.stream_infer(requests()):
+        assert error is None
+        answers[result.get_response().id] = result.as_numpy("output")[0]
+    assert answers == {str(i): i for i in range(100)}
 
 
 async def test_a_cancelled_task_cancels_the_work(node, client):

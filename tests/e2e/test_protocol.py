@@ -116,11 +116,6 @@ def test_the_rest_of_the_service_says_what_it_does_not_have(client):
             call()
 
 
-def test_streams_are_refused_with_what_to_use_instead(stub):
-    with fails("UNIMPLEMENTED", "ModelStreamInfer", "ModelInfer"):
-        next(stub.ModelStreamInfer(iter([slow_request(0)])))
-
-
 def test_sequences_and_classification_are_refused_rather_than_ignored(client):
     with fails("UNIMPLEMENTED", "sequence"):
         client.infer("identity", numbers(), sequence_id=1, sequence_start=True)

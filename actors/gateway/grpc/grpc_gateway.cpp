@@ -3,6 +3,7 @@
 #include "actors/concurrency/await.hpp"
 #include "actors/concurrency/log.hpp"
 #include "actors/gateway/grpc/inference_service.hpp"
+#include "actors/gateway/grpc/status.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
 #include "actors/supervision/supervisor.hpp"
@@ -145,7 +146,7 @@ void close(gateway_self* self) {
 
 /// Answers what is queued now, and tells what runs.
 void cut_off(gateway_state& state) {
-  const auto why = make_error(status_code::unavailable, "the node is shutting down", "try another node");
+  const auto why = shutting_down();
   log_event(spdlog::level::warn, "drain ended", {{"gateway", "grpc"}, {"cancelled", state.context->calls.inside()}});
   state.context->scope.cancel(why);
   for (const auto& model : state.context->routes->all())
@@ -177,6 +178,7 @@ void on_exit(gateway_self* self, const caf::error& reason, const cancel_token& s
   }
   state.server->GetHealthCheckService()->Shutdown();
   state.context->calls.close();
+  state.context->closing.cancel(shutting_down());
   log_event(spdlog::level::info, "draining", {{"gateway", "grpc"}, {"calls", state.context->calls.inside()}});
   drain(self, skip_drain);
 }

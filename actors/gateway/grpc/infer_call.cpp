@@ -1,33 +1,19 @@
 #include "actors/gateway/grpc/infer_call.hpp"
 
-#include "actors/concurrency/log.hpp"
 #include "actors/gateway/grpc/codec.hpp"
+#include "actors/gateway/grpc/deadline.hpp"
+#include "actors/gateway/grpc/gateway_thread.hpp"
 #include "actors/gateway/grpc/infer_messages.hpp"
+#include "actors/gateway/grpc/request_log.hpp"
 #include "actors/gateway/grpc/status.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
 #include "actors/serving/validate.hpp"
 
-#include <grpc/support/time.h>
-
 #include <exception>
 #include <functional>
 
 namespace troupe {
-namespace {
-
-/// gRPC's deadline on the clock of deadlines. Not by way of chrono, which can't count as far as some clients ask for.
-steady_clock::time_point deadline_of(const grpc::CallbackServerContext& call) {
-  constexpr auto farthest = std::chrono::seconds{std::chrono::hours{24 * 365 * 100}};
-  const auto deadline = call.raw_deadline();
-  const auto left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
-  if (left.tv_sec > farthest.count())
-    return no_deadline;
-  const auto now = steady_clock::now();
-  return left.tv_sec < 0 ? now : now + std::chrono::seconds{left.tv_sec} + std::chrono::nanoseconds{left.tv_nsec};
-}
-
-}  // namespace
 
 grpc::ServerUnaryReactor* infer_call::begin(const std::shared_ptr<call_context>& context,
                                             grpc::CallbackServerContext& call,
@@ -35,7 +21,7 @@ grpc::ServerUnaryReactor* infer_call::begin(const std::shared_ptr<call_context>&
                                             inference::ModelInferResponse& response) {
   if (!context->calls.enter()) {
     auto* refusal = call.DefaultReactor();
-    refusal->Finish(to_grpc(make_error(status_code::unavailable, "the node is shutting down", "try another node")));
+    refusal->Finish(to_grpc(shutting_down()));
     return refusal;
   }
   auto self = std::make_shared<infer_call>(context, call, request, response);
@@ -67,6 +53,11 @@ expected<void> infer_call::submit(std::shared_ptr<infer_call> self, const std::s
   model_ = *std::move(found);
   if (!model_->describe())
     return model_->why_not_ready();
+  if (model_->describe()->decoupled)
+    return make_error(
+        status_code::unimplemented,
+        "ModelInfer RPC doesn't support models with decoupled transaction policy, as '" + model_->name() + "' is",
+        "use ModelStreamInfer");
   const auto deadline = scope().deadline();
   if (auto read = read_call(request_, owner, {context_->memory, context_->most_shared_bytes}, *model_, *this); !read)
     return read;
@@ -77,6 +68,7 @@ expected<void> infer_call::submit(std::shared_ptr<infer_call> self, const std::s
     return shared.error();
   shared_outputs_ = *std::move(shared);
   client = std::hash<std::string>{}(call_.peer());
+  const gateway_thread here;
   return model_->submit(std::move(self));
 }
 
@@ -91,10 +83,10 @@ void infer_call::respond(expected<inference_response> answer) {
     encode(*answer, request_, model_->version(), shared_outputs_, response_);
     model_->counts().input_read(queued_at() - began_);
     model_->counts().output_written(steady_clock::now() - began);
-    log(nullptr);
+    log_request(request_, began_, nullptr);
     Finish(grpc::Status::OK);
   } else {
-    log(&answer.error());
+    log_request(request_, began_, &answer.error());
     Finish(to_grpc(answer.error(), call_));
   }
 }
@@ -123,24 +115,6 @@ void infer_call::OnDone() {
   context_->calls.leave();
   // Whoever still runs the call holds it; otherwise it ends here.
   const auto last = std::move(self_);
-}
-
-void infer_call::log(const error* failure) const {
-  const auto level = failure ? spdlog::level::info : spdlog::level::debug;
-  if (!logs(level))
-    return;
-  const std::chrono::duration<double, std::milli> took = steady_clock::now() - began_;
-  const auto code = failure ? to_string(failure->code) : std::string_view{"OK"};
-  if (failure)
-    log_event(level, "request",
-              {{"id", request_.id()},
-               {"model", request_.model_name()},
-               {"code", code},
-               {"ms", took.count()},
-               {"reason", failure->message()}});
-  else
-    log_event(level, "request",
-              {{"id", request_.id()}, {"model", request_.model_name()}, {"code", code}, {"ms", took.count()}});
 }
 
 }  // namespace troupe

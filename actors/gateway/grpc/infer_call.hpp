@@ -21,8 +21,9 @@ class served_model;
 /// What the calls of one gateway share.
 struct call_context {
   std::shared_ptr<router> routes;
-  gate calls;          ///< every ModelInfer call that is not done
-  cancel_scope scope;  ///< around all of them
+  gate calls;            ///< every ModelInfer call, stream, and request on one, that is not done
+  cancel_scope scope;    ///< around all of them
+  cancel_scope closing;  ///< cancelled once the gate is closed, so that streams end that have nothing under way
   shared_memory memory;
   bool shares_memory = true;            ///< clients may register theirs
   std::uint64_t most_shared_bytes = 0;  ///< that the inputs of a call may have in shared memory
@@ -54,7 +55,6 @@ class infer_call final : public inference_call, public grpc::ServerUnaryReactor 
 
   expected<void> submit(std::shared_ptr<infer_call> self, const std::shared_ptr<const void>& owner);
   void give_up();
-  void log(const error* failure) const;
 
   const std::shared_ptr<call_context> context_;
   grpc::CallbackServerContext& call_;

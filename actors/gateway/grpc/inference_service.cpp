@@ -4,6 +4,7 @@
 #include "actors/gateway/grpc/log_settings.hpp"
 #include "actors/gateway/grpc/statistics.hpp"
 #include "actors/gateway/grpc/status.hpp"
+#include "actors/gateway/grpc/stream_infer.hpp"
 #include "actors/gateway/grpc/trace_settings.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
@@ -98,6 +99,7 @@ void describe_config(const served_model& model, inference::ModelConfig& config) 
   config.set_platform(std::string{folder.skills->platform()});
   config.set_max_batch_size(what.batches ? static_cast<std::int32_t>(folder.limits.items) : 0);
   describe_batching(model, config);
+  config.mutable_model_transaction_policy()->set_decoupled(what.decoupled);
   config.mutable_version_policy()->mutable_latest()->set_num_versions(1);
   for (const auto& spec : what.inputs)
     describe_config(spec, what.batches, *config.add_input());
@@ -197,17 +199,8 @@ reactor* inference_service::ModelInfer(context_t* context, const inference::Mode
 }
 
 grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
-inference_service::ModelStreamInfer(context_t*) {
-  struct refusal final : grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse> {
-    // After the first message: a client that is still sending takes an end before it for a failure of its own.
-    refusal() { StartRead(&first_); }
-    void OnReadDone(bool) override { Finish(to_grpc(not_implemented("ModelStreamInfer", "use ModelInfer"))); }
-    void OnDone() override { delete this; }
-
-   private:
-    inference::ModelInferRequest first_;
-  };
-  return new refusal;
+inference_service::ModelStreamInfer(context_t* context) {
+  return stream_infer::begin(context_, *context);
 }
 
 reactor* inference_service::ModelStatistics(context_t* context, const inference::ModelStatisticsRequest* request,

@@ -10,6 +10,9 @@ class ServerContextBase;
 
 namespace troupe {
 
+/// What calls are told that come, or are not done, when the node stops.
+error shutting_down();
+
 /// An error as gRPC says it: same code, cause and remedy as the message, the beginning of it where it is very long.
 grpc::Status to_grpc(const error& e);
 
