@@ -15,6 +15,7 @@ PATIENCE = 120
 SETTINGS = """
 [grpc]
 max_message_mib = {max_message_mib}
+shared_memory = true
 [models]
 path = "models"
 [cpu]

@@ -299,8 +299,8 @@ def test_there_is_an_end_to_regions_and_room_again_afterwards(client, make_regio
     client.register_system_shared_memory("one more", key, 8)
 
 
-def test_it_can_be_switched_off(make_node, make_region):
-    node = make_node(settings='[grpc]\nshared_memory = false\n[models]\npath = "models"\n').start().wait_ready()
+def test_it_is_off_unless_the_settings_say_otherwise(make_node, make_region):
+    node = make_node(settings='[models]\npath = "models"\n').start().wait_ready()
     with triton.InferenceServerClient(node.address) as other:
         assert "system_shared_memory" not in other.get_server_metadata().extensions
         with fails("FAILED_PRECONDITION", "switched off", "grpc.shared_memory"):

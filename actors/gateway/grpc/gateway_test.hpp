@@ -131,6 +131,7 @@ struct gateway_test : testing::Test {
 
   caf::error start(grpc_settings settings = {}) {
     settings.listen = listen;
+    settings.shared_memory = true;
     std::promise<std::string> listening;
     gateway = spawn_grpc_gateway(system, settings, routes, skip.token(),
                                  [&](std::string bound) { listening.set_value(std::move(bound)); });

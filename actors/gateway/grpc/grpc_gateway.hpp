@@ -18,7 +18,7 @@ class router;
 struct grpc_settings {
   std::string listen = "127.0.0.1:8001";                       ///< host:port; port 0 picks a free one
   int max_message_bytes = 64 << 20;                            ///< of a request; more is RESOURCE_EXHAUSTED
-  bool shared_memory = true;                                   ///< whether clients may register theirs
+  bool shared_memory = false;                                  ///< whether clients may register theirs
   std::chrono::milliseconds drain = std::chrono::seconds{10};  ///< for what runs when the gateway is stopped
   std::chrono::milliseconds grace = std::chrono::seconds{2};   ///< for what was cancelled after that
 };

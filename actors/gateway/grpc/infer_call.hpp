@@ -25,7 +25,7 @@ struct call_context {
   cancel_scope scope;    ///< around all of them
   cancel_scope closing;  ///< cancelled once the gate is closed, so that streams end that have nothing under way
   shared_memory memory;
-  bool shares_memory = true;            ///< clients may register theirs
+  bool shares_memory = false;           ///< clients may register theirs
   std::uint64_t most_shared_bytes = 0;  ///< that the inputs of a call may have in shared memory
 };
 
