@@ -180,16 +180,17 @@ TEST_F(queue_test, tells_one_worker_a_batch) {
 }
 
 TEST_F(queue_test, a_worker_that_leaves_something_has_another_one_told) {
-  submit('a'), submit('b');
-  EXPECT_EQ(take(), "a");
-  EXPECT_EQ(take(), "b");
+  options.batch = {.items = 8};
+  options.max_delay = 10ms;
   waiting_worker first{queue()}, second{queue()};
-  submit('c');
-  const auto gone = submit('d');
-  EXPECT_TRUE(queue().withdraw(*gone));
-  EXPECT_TRUE(second.told);
-  waiting_worker none{queue()};
-  EXPECT_FALSE(none.begun);
+  submit('a', {1, 10});
+  submit('b', {1, 200});
+  time.advance(10ms);
+  ASSERT_TRUE(first.told);
+  EXPECT_FALSE(second.told);
+  EXPECT_EQ(take(), "a");
+  EXPECT_EQ(second.told, request_queue::told_by::other);
+  EXPECT_EQ(take(), "b");
 }
 
 TEST_F(queue_test, a_worker_that_does_not_take_passes_it_on) {
