@@ -38,7 +38,7 @@ class stream_infer final
   static constexpr std::size_t most_bytes = 64ull << 20;  ///< of these, where it is more than one
 
   /// How long a model waits while as much as may wait does, and the client takes nothing.
-  static constexpr auto most_patience = std::chrono::seconds{1};
+  static constexpr auto most_patience = std::chrono::seconds{5};
 
   /// Takes a stream on.
   static grpc::ServerBidiReactor<request_message, response_message>* begin(const std::shared_ptr<call_context>& context,
