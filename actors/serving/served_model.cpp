@@ -59,12 +59,8 @@ const batch_policy& served_model::batching() const noexcept {
   return description_.load(std::memory_order_acquire)->how;
 }
 
-request_queue& served_model::calls() noexcept {
+request_queue& served_model::calls() const noexcept {
   return description_.load(std::memory_order_acquire)->calls;
-}
-
-const queue_options& served_model::calls_options() const noexcept {
-  return description_.load(std::memory_order_acquire)->calls.options();
 }
 
 error served_model::why_not_ready() const {

@@ -63,11 +63,7 @@ class served_model {
   void withdraw_cancelled();
 
   /// For the model's instances: where they take calls from. Only once the model was described.
-  request_queue& calls() noexcept;
-
-  /// How they wait there and are put together. Only once the model was described.
-  const queue_options& calls_options() const noexcept;
-
+  request_queue& calls() const noexcept;
   model_statistics& counts() noexcept { return counts_; }
 
   /// For the model's actor: it is known what the model takes and gives, and how. To be called once, before instances

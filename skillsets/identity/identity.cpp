@@ -1,9 +1,10 @@
 #include "skillsets/identity/identity.hpp"
 
+#include "actors/concurrency/sleep.hpp"
+#include "actors/concurrency/wait.hpp"
+
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 
 namespace troupe {
 namespace {
@@ -33,16 +34,6 @@ expected<milliseconds> delay_of(const inference_request& request) {
   return milliseconds{value};
 }
 
-/// Blocks for `delay` unless the token is cancelled first; says which.
-bool wait(milliseconds delay, const cancel_token& token) {
-  const auto end = steady_clock::now() + delay;
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock{mutex};
-  never.wait_until(lock, token.stop(), std::min(end, token.deadline()), [] { return false; });
-  return !token.cancelled();
-}
-
 class identity_instance final : public single_instance {
  public:
   using single_instance::run;
@@ -51,8 +42,9 @@ class identity_instance final : public single_instance {
     const auto delay = delay_of(request);
     if (!delay)
       return delay.error();
-    if (delay->count() > 0 && !wait(*delay, token))
-      return token.reason();
+    if (delay->count() > 0)
+      if (const auto waited = wait(sleep_for(*delay, token), token); !waited)
+        return waited.error();
     inference_response response;
     response.outputs.push_back(request.inputs.front());
     response.outputs.front().name = "output";

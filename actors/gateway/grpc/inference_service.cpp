@@ -75,7 +75,7 @@ void describe_config(const tensor_spec& spec, bool batches, Config& to) {
 /// How requests wait and are put together, in Triton's words.
 void describe_batching(const served_model& model, inference::ModelConfig& config) {
   const auto& queue = model.folder().queue;
-  const auto& limits = model.calls_options().batch;
+  const auto& limits = model.calls().options().batch;
   auto& batching = *config.mutable_dynamic_batching();
   batching.set_max_queue_delay_microseconds(
       static_cast<std::uint64_t>(std::chrono::microseconds{model.folder().batching.max_delay}.count()));
