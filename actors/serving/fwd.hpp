@@ -4,6 +4,7 @@ namespace troupe {
 
 class inference_call;
 class instance_runner;
+class model_repository;
 class router;
 class served_model;
 class settings_reader;

@@ -1,5 +1,6 @@
 #include "actors/serving/model_actor.hpp"
 
+#include "actors/concurrency/await.hpp"
 #include "actors/concurrency/log.hpp"
 #include "actors/execution/device_actor.hpp"
 #include "actors/execution/executor_pool.hpp"
@@ -13,6 +14,7 @@
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/exit_reason.hpp>
+#include <caf/response_promise.hpp>
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 
@@ -42,7 +44,11 @@ struct model_actor_state {
 
   std::shared_ptr<served_model> model;
   model_context context;
-  cancel_scope scope;  // of loading
+  load_cause cause = load_cause::start;
+  bool takes_over = false;                     // from a model of this name that serves meanwhile
+  std::optional<caf::error> outcome;           // of loading; null: READY
+  std::vector<caf::response_promise> waiting;  // for that
+  cancel_scope scope;                          // of loading
   steady_clock::time_point began;
   std::shared_ptr<executor_pool> pool;  // of the device that it runs on
   std::optional<executor_pool::memory_lease> memory;
@@ -69,14 +75,29 @@ load_result load(const model_folder& folder, const cancel_token& token) noexcept
   }
 }
 
+void tell(caf::response_promise& who, const caf::error& outcome) {
+  outcome ? who.deliver(outcome) : who.deliver(caf::unit);
+}
+
+/// It is known whether the model could be loaded.
+void settle(model_actor_state& state, const caf::error& outcome) {
+  if (state.outcome)
+    return;
+  state.outcome = outcome;
+  for (auto& who : std::exchange(state.waiting, {}))
+    tell(who, outcome);
+}
+
 void fail(model_self* self, const error& why) {
   auto& state = self->state;
+  const bool somebody_is_told = state.cause == load_cause::request && !state.outcome;
   const auto& folder = state.model->folder();
   log_event(spdlog::level::err, "model unavailable",
             {{"model", folder.name}, {"code", to_string(why.code)}, {"reason", why.message()}});
   state.model->set_unavailable(why);
   state.memory.reset();
-  if (folder.on_failure == failure_policy::fatal)
+  settle(state, to_caf(why));
+  if (folder.on_failure == failure_policy::fatal && !somebody_is_told)
     state.context.on_fatal(make_error(why.code, "model '" + folder.name + "': " + why.cause, why.remedy));
 }
 
@@ -144,7 +165,7 @@ void begin_instances(model_self* self) {
   self->request(state.instances, caf::infinite, start_atom::value)
       .then(
           [self] {
-            auto& model = *self->state.model;
+            const auto& model = *self->state.model;
             if (self->state.exit_reason)
               return;
             const std::chrono::duration<double, std::milli> took = steady_clock::now() - self->state.began;
@@ -155,7 +176,10 @@ void begin_instances(model_self* self) {
                        {"instances", model.folder().instances},
                        {"ms", took.count()}});
             // Afterwards, or the node's being ready could stand in the log before its model's.
-            model.set_ready();
+            self->state.model->set_ready();
+            if (self->state.takes_over)
+              self->state.context.routes->insert(self->state.model);
+            settle(self->state, {});
           },
           [](const caf::error&) { /* the supervisor ends with this error: see the down handler */ });
 }
@@ -179,6 +203,7 @@ void finish(model_self* self) {
   state.loaded.reset();
   state.memory.reset();
   state.pool.reset();
+  settle(state, *state.exit_reason);
   self->quit(*state.exit_reason);
 }
 
@@ -189,7 +214,9 @@ void on_exit(model_self* self, const caf::error& reason) {
   state.exit_reason = reason;
   const auto stopping = make_error(status_code::unavailable, "the model is being stopped", "try another node");
   state.scope.cancel(stopping);
-  if (state.model)
+  if (state.model && state.model->current().state == model_state::unloading)
+    state.model->set_unloaded();
+  else if (state.model)
     state.model->set_unavailable(stopping);
   if (state.instances)
     self->send_exit(state.instances, caf::exit_reason::user_shutdown);
@@ -197,8 +224,18 @@ void on_exit(model_self* self, const caf::error& reason) {
     state.model ? finish(self) : self->quit(reason);
 }
 
-caf::behavior model_actor(model_self* self, model_folder folder, model_context context) {
+caf::result<void> drain(model_self* self, std::chrono::milliseconds patience) {
+  auto& model = *self->state.model;
+  model.set_unloading();
+  auto promise = self->make_response_promise();
+  const cancel_scope scope{after(patience, {})};
+  await(self, model.drained(), scope.token(), [promise](const expected<void>&) mutable { promise.deliver(caf::unit); });
+  return promise;
+}
+
+caf::behavior model_actor(model_self* self, model_folder folder, model_context context, load_cause cause) {
   self->state.context = context;
+  self->state.cause = cause;
   self->set_exit_handler([self](const caf::exit_msg& exit) { on_exit(self, exit.reason); });
   self->set_down_handler([self](const caf::down_msg& down) {
     self->state.instances = nullptr;
@@ -214,9 +251,21 @@ caf::behavior model_actor(model_self* self, model_folder folder, model_context c
           if (const auto r = routes.lock())
             r->notify();
         });
-        state.context.routes->insert(state.model);
+        const auto before = state.context.routes->find(folder.name, {});
+        state.takes_over = before && (*before)->ready();
+        if (!state.takes_over)
+          state.context.routes->insert(state.model);
         begin_load(self);
       },
+      [self](loaded_atom) -> caf::result<void> {
+        auto promise = self->make_response_promise();
+        if (self->state.outcome)
+          tell(promise, *self->state.outcome);
+        else
+          self->state.waiting.push_back(promise);
+        return promise;
+      },
+      [self](drain_atom, std::int64_t most_ms) { return drain(self, std::chrono::milliseconds{most_ms}); },
       [self](const load_result& result) {
         auto& state = self->state;
         state.loading = false;
@@ -234,8 +283,8 @@ caf::behavior model_actor(model_self* self, model_folder folder, model_context c
 
 }  // namespace
 
-caf::actor spawn_model(caf::actor_system& system, model_folder folder, model_context context) {
-  return system.spawn(model_actor, std::move(folder), std::move(context));
+caf::actor spawn_model(caf::actor_system& system, model_folder folder, model_context context, load_cause cause) {
+  return system.spawn(model_actor, std::move(folder), std::move(context), cause);
 }
 
 }  // namespace troupe

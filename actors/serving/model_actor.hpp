@@ -4,6 +4,7 @@
 #include "actors/serving/model_folder.hpp"
 
 #include <caf/actor.hpp>
+#include <caf/atom.hpp>
 #include <caf/fwd.hpp>
 
 #include <functional>
@@ -21,10 +22,24 @@ struct model_context {
   std::function<void(error)> on_fatal;  ///< a model that the node can't be without can't be served; thread-safe
 };
 
+/// Who wants a model to be loaded.
+enum class load_cause : std::uint8_t {
+  start,    ///< the node, for which it may be fatal that the model can't be loaded
+  request,  ///< somebody who is told how it went
+};
+
+/// Answered once the model is READY, or with the reason why it is not.
+using loaded_atom = caf::atom_constant<caf::atom("loaded")>;
+
+/// With the longest time to take, in milliseconds: lets no request in any more, and is answered when the last one is
+/// out or the time is up.
+using drain_atom = caf::atom_constant<caf::atom("drain")>;
+
 /// Spawns the owner of one model. Once started it enters the model in the router as LOADING, checks and loads its
 /// files on the device's pool, and supervises its instances; the model is READY when every one of them has answered
-/// its warm-up request. When it can't be, or its instances keep failing, the model is UNAVAILABLE with the reason, and
-/// if its folder says so the node is told that it must end.
-caf::actor spawn_model(caf::actor_system& system, model_folder folder, model_context context);
+/// its warm-up request. Where one of this name is READY already, that one serves until then, and this takes its place.
+/// When it can't be, or its instances keep failing, the model is UNAVAILABLE with the reason, and if its folder says so
+/// the node is told that it must end.
+caf::actor spawn_model(caf::actor_system& system, model_folder folder, model_context context, load_cause cause);
 
 }  // namespace troupe

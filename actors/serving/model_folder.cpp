@@ -19,6 +19,9 @@ constexpr std::int64_t most_threads = 1024;
 constexpr std::int64_t most_mebibytes = std::int64_t{1} << 30;
 constexpr double most_weight = 1000;
 
+/// What errors call settings that don't stand in model.toml.
+constexpr const char* override_name = "settings";
+
 bool is_sha256(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
@@ -89,6 +92,18 @@ void read_options(settings_reader& reader, model_folder& folder) {
     folder.options[spec.name] = read_option(options, spec).value_or(spec.fallback);
 }
 
+/// The model itself is what its folder says, whatever settings it is loaded with.
+expected<void> check_override(std::string_view settings) {
+  const auto over = settings_reader::parse(settings, override_name);
+  if (!over)
+    return over.error();
+  for (const auto* key : {"skillset", "version", "files"})
+    if (over->contains(key))
+      return make_error(status_code::invalid_argument, std::string{override_name} + ": '" + key + "' can't be replaced",
+                        "change model.toml");
+  return {};
+}
+
 /// A name that is safe in paths, logs and protocols.
 bool is_good_name(const std::string& name) {
   constexpr std::string_view good = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -98,14 +113,26 @@ bool is_good_name(const std::string& name) {
 
 }  // namespace
 
-expected<model_folder> read_model_folder(const std::filesystem::path& path, skillset_catalog& catalog) {
+expected<model_folder> read_model(const std::filesystem::path& repository, const std::string& name,
+                                  skillset_catalog& catalog, std::string_view settings) {
+  std::error_code failed;
+  if (!is_good_name(name) || !std::filesystem::exists(repository / name / "model.toml", failed))
+    return make_error(status_code::not_found, "there is no model '" + name + "' in the repository",
+                      "add a folder of this name with a model.toml");
+  return read_model_folder(repository / name, catalog, settings);
+}
+
+expected<model_folder> read_model_folder(const std::filesystem::path& path, skillset_catalog& catalog,
+                                         std::string_view settings) {
   model_folder folder;
   folder.path = path;
   folder.name = path.filename().string();
   if (!is_good_name(folder.name))
     return make_error(status_code::invalid_argument, "'" + folder.name + "' can't be a model's name",
                       "use at most 128 letters, digits, dots, dashes and underscores");
-  auto reader = settings_reader::read_file(path / "model.toml");
+  if (const auto allowed = check_override(settings); !allowed)
+    return allowed.error();
+  auto reader = settings_reader::read_file(path / "model.toml", settings, override_name);
   if (!reader)
     return reader.error();
   if (const auto name = reader->text("skillset")) {

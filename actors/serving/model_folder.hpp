@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace troupe {
@@ -68,8 +69,15 @@ struct model_folder {
   batching_settings batching;
 };
 
-/// Reads one model's folder. INVALID_ARGUMENT names file, line and key; NOT_FOUND when there is no model.toml.
-expected<model_folder> read_model_folder(const std::filesystem::path& folder, skillset_catalog& catalog);
+/// Reads one model's folder. INVALID_ARGUMENT names file, line and key; NOT_FOUND when there is no model.toml. What
+/// `settings` says, in TOML, comes in place of what model.toml says; it may not replace the model itself, which is
+/// `skillset`, `version` and `[files]`.
+expected<model_folder> read_model_folder(const std::filesystem::path& folder, skillset_catalog& catalog,
+                                         std::string_view settings = {});
+
+/// The same for the repository's model of that name. NOT_FOUND when there is no such model, whatever the name is.
+expected<model_folder> read_model(const std::filesystem::path& repository, const std::string& name,
+                                  skillset_catalog& catalog, std::string_view settings);
 
 /// Reads every folder of the repository that holds a model.toml, in the order of their names. NOT_FOUND when the
 /// repository itself isn't there; otherwise the first error.

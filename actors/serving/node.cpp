@@ -27,18 +27,16 @@ caf::actor spawn_node(caf::actor_system& system, node_parts parts) {
         {what.name,
          [what, table = parts.context.devices](caf::actor_system& sys) { return spawn_device(sys, what, table); },
          restart_type::permanent, for_ever});
-  std::vector<child_spec> models;
-  for (const auto& folder : parts.models)
-    models.push_back(
-        {folder.name,
-         [folder, context = parts.context](caf::actor_system& sys) { return spawn_model(sys, folder, context); },
-         restart_type::permanent, for_ever});
+  child_spec models{"models",
+                    [parts](caf::actor_system& sys) {
+                      return spawn_model_repository(sys, parts.models, parts.context, parts.repository, parts.loader);
+                    },
+                    restart_type::permanent, for_ever, child_type::supervisor};
   supervisor_flags flags;
   flags.name = "node";
   flags.strategy = restart_strategy::rest_for_one;
   return spawn_supervisor(system, std::move(flags),
-                          {branch("devices", restart_strategy::one_for_one, std::move(devices)),
-                           branch("models", restart_strategy::one_for_one, std::move(models)),
+                          {branch("devices", restart_strategy::one_for_one, std::move(devices)), std::move(models),
                            branch("gateways", restart_strategy::one_for_one, std::move(parts.gateways))});
 }
 

@@ -1,7 +1,5 @@
 #include "actors/serving/router.hpp"
 
-#include "actors/serving/served_model.hpp"
-
 #include <algorithm>
 
 namespace troupe {
@@ -19,6 +17,19 @@ expected<std::shared_ptr<served_model>> router::find(std::string_view name, std:
   return i->second;
 }
 
+expected<served_model::visit> router::enter(std::string_view name, std::string_view version) const {
+  for (;;) {
+    const auto model = find(name, version);
+    if (!model)
+      return model.error();
+    auto visit = (*model)->enter();
+    if (visit)
+      return visit;
+    if (const auto now = find(name, version); now && *now == *model)
+      return visit;
+  }
+}
+
 std::vector<std::shared_ptr<served_model>> router::all() const {
   const std::shared_lock lock{mutex_};
   std::vector<std::shared_ptr<served_model>> result;
@@ -31,8 +42,8 @@ bool router::settled() const {
   const auto models = all();
   return std::all_of(models.begin(), models.end(), [](const auto& model) {
     const auto state = model->current().state;
-    return state == model_state::ready ||
-           (state == model_state::unavailable && model->folder().on_failure == failure_policy::unavailable);
+    return state != model_state::loading &&
+           (state != model_state::unavailable || model->folder().on_failure == failure_policy::unavailable);
   });
 }
 

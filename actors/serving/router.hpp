@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/concurrency/error.hpp"
+#include "actors/serving/served_model.hpp"
 
 #include <functional>
 #include <map>
@@ -13,18 +14,21 @@
 
 namespace troupe {
 
-class served_model;
-
 /// Finds the model that a request names. The model actors enter what they serve; the gateways look it up. Thread-safe.
 class router {
  public:
   /// The model called `name`, at `version` unless that is empty. NOT_FOUND says which of the two is unknown.
   expected<std::shared_ptr<served_model>> find(std::string_view name, std::string_view version) const;
 
+  /// Lets a request in to that model. NOT_FOUND, or UNAVAILABLE when the model lets nobody in; whoever comes while
+  /// another load of it takes its place is let in there.
+  expected<served_model::visit> enter(std::string_view name, std::string_view version) const;
+
   /// Every model, in the order of their names.
   std::vector<std::shared_ptr<served_model>> all() const;
 
-  /// True when there is nothing left to wait for: each model is ready, or unavailable and allowed to be.
+  /// True when there is nothing left to wait for: each model is ready, or somebody unloaded it, or it is unavailable
+  /// and allowed to be.
   bool settled() const;
 
   /// Enters a model, in place of one of the same name.

@@ -34,6 +34,9 @@ std::string_view to_string(model_state state) noexcept {
       return "LOADING";
     case model_state::ready:
       return "READY";
+    case model_state::unloading:
+      return "UNLOADING";
+    case model_state::unloaded:
     case model_state::unavailable:
       break;
   }
@@ -47,7 +50,7 @@ served_model::~served_model() = default;
 
 served_model::status served_model::current() const {
   const std::lock_guard lock{mutex_};
-  return status_;
+  return {state_, reason_};
 }
 
 const signature* served_model::describe() const noexcept {
@@ -71,8 +74,20 @@ error served_model::why_not_ready() const {
       "ask ModelReady until it is ready");
 }
 
+expected<served_model::visit> served_model::enter() {
+  if (!describe() || !visits_.enter())
+    return why_not_ready();
+  return visit{shared_from_this()};
+}
+
+/// A model that is being unloaded owes answers to those who were let in.
+bool served_model::takes_calls() const noexcept {
+  const auto state = state_.load(std::memory_order_acquire);
+  return state == model_state::ready || state == model_state::unloading;
+}
+
 expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
-  if (!ready())
+  if (!takes_calls())
     return why_not_ready();
   if (auto admitted = calls().submit(call); !admitted) {
     admitted.error().cause = "model '" + name() + "': " + admitted.error().cause;
@@ -80,7 +95,7 @@ expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
   }
   log_event(spdlog::level::trace, "admitted", {{"model", name()}});
   // The model may have become unavailable, and its queue been emptied, between the question and the submission.
-  if (!ready() && withdraw(*call))
+  if (!takes_calls() && withdraw(*call))
     return make_error(status_code::unavailable, "model '" + name() + "' is being stopped");
   return {};
 }
@@ -112,17 +127,32 @@ void served_model::set_loading() {
 
 void served_model::set_unavailable(const error& reason) {
   change(model_state::unavailable, reason.message());
+  refuse_queued(make_error(status_code::unavailable, "model '" + name() + "' is UNAVAILABLE: " + reason.message()));
+}
+
+void served_model::set_unloading() {
+  change(model_state::unloading, "it is being unloaded");
+  visits_.close();
+}
+
+void served_model::set_unloaded() {
+  change(model_state::unloaded, "unloaded");
+  visits_.close();
+  refuse_queued(make_error(status_code::unavailable, "model '" + name() + "' was unloaded", "load it again"));
+}
+
+void served_model::refuse_queued(const error& why) {
   if (!describe())
     return;
   for (const auto& work : calls().withdraw_if([](const auto&) { return true; }))
-    work->refuse(make_error(status_code::unavailable, "model '" + name() + "' is UNAVAILABLE: " + reason.message()));
+    work->refuse(why);
 }
 
 void served_model::change(model_state state, std::string reason) {
   {
     const std::lock_guard lock{mutex_};
-    status_ = {state, std::move(reason)};
-    ready_.store(state == model_state::ready, std::memory_order_release);
+    reason_ = std::move(reason);
+    state_.store(state, std::memory_order_release);
   }
   on_change_();
 }

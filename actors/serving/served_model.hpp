@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/concurrency/error.hpp"
+#include "actors/concurrency/gate.hpp"
 #include "actors/execution/request_queue.hpp"
 #include "actors/serving/model_folder.hpp"
 #include "actors/serving/model_statistics.hpp"
@@ -12,25 +13,36 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace troupe {
 
 class inference_call;
 
-/// Where a model is between its folder and its requests; the names are those of RepositoryIndex.
-enum class model_state : std::uint8_t { loading, ready, unavailable };
+/// Where a model is between its folder and its requests.
+enum class model_state : std::uint8_t {
+  loading,
+  ready,
+  unloading,    ///< those who are in get their answers, and nobody gets in
+  unloaded,     ///< because somebody wanted it so
+  unavailable,  ///< because something failed
+};
 
-/// `LOADING`, `READY` or `UNAVAILABLE`.
+/// The name in RepositoryIndex: `LOADING`, `READY`, `UNLOADING` or, for the last two, `UNAVAILABLE`.
 std::string_view to_string(model_state state) noexcept;
 
 /// What the gateways see of a model: its state, its signature, and the queue that admits requests to it and puts them
-/// together. Its model actor changes the state; its instances take from the queue. Thread-safe.
-class served_model {
+/// together. Its model actor changes the state; its instances take from the queue. A model that is loaded again is
+/// another one, which takes this one's place in the router. Owned by shared_ptr. Thread-safe.
+class served_model : public std::enable_shared_from_this<served_model> {
  public:
   struct status {
     model_state state;
     std::string reason;  ///< why it is unavailable
   };
+
+  /// The stay of one request with a model, from before it is read until nobody has it any more.
+  class visit;
 
   /// `on_change` is called after every change of state, from the thread that made it.
   served_model(model_folder folder, std::function<void()> on_change);
@@ -41,7 +53,7 @@ class served_model {
   const std::string& version() const noexcept { return folder_.version; }
 
   status current() const;
-  bool ready() const noexcept { return ready_.load(std::memory_order_acquire); }
+  bool ready() const noexcept { return state_.load(std::memory_order_acquire) == model_state::ready; }
 
   /// Null until the model was ready for the first time; then always the same.
   const signature* describe() const noexcept;
@@ -52,8 +64,11 @@ class served_model {
   /// UNAVAILABLE, with the model's state and the reason for it.
   error why_not_ready() const;
 
-  /// Admits a call whose input was validated. UNAVAILABLE when the model is not ready, and what `request_queue::submit`
-  /// says; then nobody else has the call.
+  /// Lets a request in. UNAVAILABLE while the model was not ready yet, and once it is being unloaded.
+  expected<visit> enter();
+
+  /// Admits a call whose input was validated, and which entered before. UNAVAILABLE when nothing runs it, and what
+  /// `request_queue::submit` says; then nobody else has the call.
   expected<void> submit(std::shared_ptr<inference_call> call);
 
   /// Takes a call back out of the queue; false when it is not there, because it runs or has ended.
@@ -76,8 +91,17 @@ class served_model {
   /// Answers everything queued with the reason, too.
   void set_unavailable(const error& reason);
 
+  /// Lets nobody in any more; those who are in may stay.
+  void set_unloading();
+  /// Waits, once it is being unloaded, until the last one is out.
+  gate::drained_operation drained() const { return visits_.drained(); }
+  /// Answers everything queued, too.
+  void set_unloaded();
+
  private:
+  bool takes_calls() const noexcept;
   void change(model_state state, std::string reason);
+  void refuse_queued(const error& why);
 
   /// What is known once the model was loaded.
   struct description;
@@ -85,11 +109,37 @@ class served_model {
   const model_folder folder_;
   const std::function<void()> on_change_;
   model_statistics counts_;
-  std::atomic<bool> ready_ = false;
+  gate visits_;
   std::unique_ptr<description> owned_description_;
   std::atomic<description*> description_ = nullptr;
+  std::atomic<model_state> state_ = model_state::loading;
   mutable std::mutex mutex_;
-  status status_{model_state::loading, {}};
+  std::string reason_;  // with the state, guarded by mutex_
+};
+
+/// Move-only; empty when it was moved from, or made without a model.
+class served_model::visit {
+ public:
+  visit() = default;
+  visit(visit&&) noexcept = default;
+  visit& operator=(visit&& other) noexcept {
+    std::swap(model_, other.model_);
+    return *this;
+  }
+  ~visit() {
+    if (model_)
+      model_->visits_.leave();
+  }
+
+  explicit operator bool() const noexcept { return model_ != nullptr; }
+  served_model* operator->() const noexcept { return model_.get(); }
+  served_model& operator*() const noexcept { return *model_; }
+
+ private:
+  friend class served_model;
+  explicit visit(std::shared_ptr<served_model> of) : model_(std::move(of)) {}
+
+  std::shared_ptr<served_model> model_;
 };
 
 }  // namespace troupe

@@ -13,18 +13,21 @@ namespace troupe {
 
 /// What the readers of one file share.
 struct settings_reader::document {
+  document(std::string called, toml::table from) : name(std::move(called)), root(std::move(from)) {}
+
   std::string name;
   toml::table root;
   std::optional<error> first_error;
   // For each table that was asked for, the keys that were.
   std::vector<std::pair<const toml::table*, std::set<std::string, std::less<>>>> asked;
 
-  void reject(std::uint32_t line, const std::string& key, const std::string& what, const std::string& remedy) {
+  void reject(const toml::source_region& at, const std::string& key, const std::string& what,
+              const std::string& remedy) {
     if (first_error)
       return;
-    auto place = name;
-    if (line > 0)
-      place += ":" + std::to_string(line);
+    auto place = at.path ? *at.path : name;
+    if (at.begin.line > 0)
+      place += ":" + std::to_string(at.begin.line);
     first_error = make_error(status_code::invalid_argument, place + ": '" + key + "' " + what, remedy);
   }
 };
@@ -73,27 +76,66 @@ settings_reader::settings_reader(settings_reader&&) noexcept = default;
 settings_reader& settings_reader::operator=(settings_reader&&) noexcept = default;
 settings_reader::~settings_reader() = default;
 
-expected<settings_reader> settings_reader::read_file(const std::filesystem::path& file) {
+static expected<std::string> content_of(const std::filesystem::path& file) {
   std::ifstream in{file, std::ios::binary};
   std::ostringstream text;
   // Of an empty file, inserting nothing counts as a failure.
   const bool empty = in.peek() == std::ifstream::traits_type::eof();
   if (empty ? !in.eof() : !(text << in.rdbuf()))
     return make_error(status_code::not_found, "cannot read '" + file.string() + "'", "check the path and its rights");
-  return parse(text.str(), file.string());
+  return text.str();
 }
 
-expected<settings_reader> settings_reader::parse(std::string_view text, const std::string& name) {
-  auto doc = std::make_shared<document>();
-  doc->name = name;
+static expected<toml::table> parse_table(std::string_view text, const std::string& name) {
   try {
-    doc->root = toml::parse(text);
+    return toml::parse(text, name);
   } catch (const toml::parse_error& e) {
     const auto& at = e.source().begin;
     return make_error(
         status_code::invalid_argument,
         name + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " + std::string{e.description()});
   }
+}
+
+/// Lays `over` on top of `under`: tables into each other, everything else in place of what was there. Moved, because a
+/// copy doesn't know where it was read.
+static void lay_over(toml::table& under, toml::table&& over) {
+  for (auto&& [key, value] : over) {
+    auto* const there = under.get_as<toml::table>(key.str());
+    if (there && value.is_table())
+      lay_over(*there, std::move(*value.as_table()));
+    else
+      under.insert_or_assign(key, std::move(value));
+  }
+}
+
+expected<settings_reader> settings_reader::read_file(const std::filesystem::path& file) {
+  return read_file(file, {}, {});
+}
+
+expected<settings_reader> settings_reader::read_file(const std::filesystem::path& file, std::string_view over,
+                                                     const std::string& over_name) {
+  const auto text = content_of(file);
+  if (!text)
+    return text.error();
+  auto table = parse_table(*text, file.string());
+  if (!table)
+    return table.error();
+  auto on_top = parse_table(over, over_name);
+  if (!on_top)
+    return on_top.error();
+  lay_over(*table, *std::move(on_top));
+  return of(std::make_shared<document>(file.string(), *std::move(table)));
+}
+
+expected<settings_reader> settings_reader::parse(std::string_view text, const std::string& name) {
+  auto table = parse_table(text, name);
+  if (!table)
+    return table.error();
+  return of(std::make_shared<document>(name, *std::move(table)));
+}
+
+settings_reader settings_reader::of(std::shared_ptr<document> doc) {
   auto at = std::make_unique<node>();
   at->table = &doc->root;
   at->doc = std::move(doc);
@@ -214,8 +256,8 @@ bool settings_reader::contains(std::string_view key) const {
 
 void settings_reader::reject(std::string_view key, const std::string& what, const std::string& remedy) {
   const auto* value = node_->table ? node_->table->get(key) : nullptr;
-  const auto line = value ? value->source().begin.line : node_->table ? node_->table->source().begin.line : 0;
-  node_->doc->reject(line, node_->prefix + std::string{key}, what, remedy);
+  const auto at = value ? value->source() : node_->table ? node_->table->source() : toml::source_region{};
+  node_->doc->reject(at, node_->prefix + std::string{key}, what, remedy);
 }
 
 expected<void> settings_reader::finish() {
@@ -225,7 +267,7 @@ expected<void> settings_reader::finish() {
       continue;
     for (const auto& [key, value] : *table)
       if (!asked.count(key.str()))
-        doc.reject(value.source().begin.line, std::string{key.str()}, "is not a known key",
+        doc.reject(value.source(), std::string{key.str()}, "is not a known key",
                    "known here: " + joined({asked.begin(), asked.end()}));
   }
   if (doc.first_error)

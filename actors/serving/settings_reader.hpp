@@ -21,6 +21,10 @@ class settings_reader {
   /// Reads `file`. NOT_FOUND when it can't be opened, INVALID_ARGUMENT with line and column when it isn't TOML.
   static expected<settings_reader> read_file(const std::filesystem::path& file);
 
+  /// The same, with what `over`, a text of TOML, says in place of what the file says; errors call that `over_name`.
+  static expected<settings_reader> read_file(const std::filesystem::path& file, std::string_view over,
+                                             const std::string& over_name);
+
   /// Reads `text`, which errors call `name`.
   static expected<settings_reader> parse(std::string_view text, const std::string& name);
 
@@ -64,6 +68,7 @@ class settings_reader {
  private:
   struct document;
   struct node;
+  static settings_reader of(std::shared_ptr<document> doc);
   explicit settings_reader(std::unique_ptr<node> at);
 
   std::unique_ptr<node> node_;

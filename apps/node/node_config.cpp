@@ -17,6 +17,7 @@ void read_grpc(settings_reader& reader, grpc_settings& to) {
   to.listen = grpc.text("listen").value_or(to.listen);
   if (const auto mib = grpc.integer("max_message_mib", 1, 2047))
     to.max_message_bytes = static_cast<int>(*mib << 20);
+  to.model_control = grpc.flag("model_control").value_or(to.model_control);
   to.shared_memory = grpc.flag("shared_memory").value_or(to.shared_memory);
   auto shutdown = reader.table("shutdown");
   to.drain = shutdown.duration("drain").value_or(to.drain);

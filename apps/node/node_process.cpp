@@ -4,6 +4,7 @@
 #include "actors/concurrency/wait.hpp"
 #include "actors/execution/device_actor.hpp"
 #include "actors/gateway/grpc/grpc_gateway.hpp"
+#include "actors/serving/model_repository.hpp"
 #include "actors/serving/node.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
@@ -87,7 +88,8 @@ node_process::node_process(node_config config, std::string ready_file, std::stri
     : config_(std::move(config)),
       ready_file_(std::move(ready_file)),
       command_line_(std::move(command_line)),
-      routes_(std::make_shared<router>()) {}
+      routes_(std::make_shared<router>()),
+      loader_(std::make_shared<model_repository>()) {}
 
 node_process::~node_process() = default;
 
@@ -95,17 +97,17 @@ int node_process::run() {
   runtime all;
   const std::stop_callback first{all.token().stop(), [this] { post([this] { on_signal(); }); }};
   all.cancel_on_signals([this](int) { post([this] { on_signal(); }); });
-  skillset_catalog catalog{skillset_folder()};
-  catalog.add(make_identity_skillset());
-  catalog.add(make_triton_examples_skillset());
-  auto models = read_model_repository(config_.models, catalog);
+  const auto catalog = std::make_shared<skillset_catalog>(skillset_folder());
+  catalog->add(make_identity_skillset());
+  catalog->add(make_triton_examples_skillset());
+  auto models = read_model_repository(config_.models, *catalog);
   if (!models)
     return fail(models.error(), models.error().code == status_code::not_found ? exit_missing : exit_configuration);
   if (!ready_file_.empty())
     if (const auto writable = clear_ready_file(ready_file_); !writable)
       return fail(writable.error(), exit_usage);
   try {
-    start(all.system(), *std::move(models));
+    start(all.system(), *std::move(models), catalog);
     handle_events();
   } catch (const std::exception& e) {
     // The actors still run, and the system would wait for them for ever.
@@ -131,7 +133,8 @@ void node_process::handle_events() {
       on_stuck();
 }
 
-void node_process::start(caf::actor_system& system, std::vector<model_folder> models) {
+void node_process::start(caf::actor_system& system, std::vector<model_folder> models,
+                         std::shared_ptr<skillset_catalog> catalog) {
   node_parts parts;
   parts.devices = probe_devices();
   if (config_.cpu_slots)
@@ -139,6 +142,8 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
   parts.models = std::move(models);
   parts.context = {std::make_shared<device_table>(), routes_,
                    [this](const error& e) { post([this, e] { on_failed(e); }); }};
+  parts.repository = {config_.models, std::move(catalog), config_.grpc.drain};
+  parts.loader = loader_;
   parts.gateways.push_back({"grpc", [this](caf::actor_system& sys) { return spawn_gateway(sys); },
                             restart_type::permanent, std::chrono::milliseconds::max()});
   subscription_ = routes_->subscribe([this] { post([this] { on_change(); }); });
@@ -155,7 +160,7 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
 }
 
 caf::actor node_process::spawn_gateway(caf::actor_system& system) {
-  return spawn_grpc_gateway(system, config_.grpc, routes_, skip_drain_.token(), [this](std::string address) {
+  return spawn_grpc_gateway(system, config_.grpc, {routes_, loader_}, skip_drain_.token(), [this](std::string address) {
     post([this, address = std::move(address)] { address_ = address; });
   });
 }

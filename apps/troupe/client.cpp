@@ -151,6 +151,22 @@ expected<wire::ModelMetadataResponse> client::metadata(const std::string& model,
   return state_->call(&wire::GRPCInferenceService::Stub::ModelMetadata, request);
 }
 
+expected<void> client::load(const std::string& model, const std::string& settings) {
+  wire::RepositoryModelLoadRequest request;
+  request.set_model_name(model);
+  if (!settings.empty())
+    (*request.mutable_parameters())["settings"].set_string_param(settings);
+  const auto answer = state_->call(&wire::GRPCInferenceService::Stub::RepositoryModelLoad, request);
+  return answer ? expected<void>{} : answer.error();
+}
+
+expected<void> client::unload(const std::string& model) {
+  wire::RepositoryModelUnloadRequest request;
+  request.set_model_name(model);
+  const auto answer = state_->call(&wire::GRPCInferenceService::Stub::RepositoryModelUnload, request);
+  return answer ? expected<void>{} : answer.error();
+}
+
 expected<wire::ModelInferResponse> client::infer(const wire::ModelInferRequest& request) {
   if (request.ByteSizeLong() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
     return make_error(status_code::resource_exhausted, "the request is larger than the 2 GiB that protobuf can carry");

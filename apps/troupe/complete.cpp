@@ -55,7 +55,8 @@ void add_options(const CLI::App& command, std::vector<std::string>& words) {
 bool takes_model(const position& at) {
   if (at.option)
     return at.option->check_name("--model");
-  return at.command->get_name() == "infer";
+  const auto& command = at.command->get_name();
+  return command == "infer" || command == "load" || command == "unload";
 }
 
 std::vector<std::string> candidates(const CLI::App& app, const position& at, bool dashed) {

@@ -4,6 +4,7 @@
 #include "apps/troupe/exit_code.hpp"
 #include "apps/troupe/infer.hpp"
 #include "apps/troupe/interrupt.hpp"
+#include "apps/troupe/load.hpp"
 #include "apps/troupe/models.hpp"
 #include "apps/troupe/output.hpp"
 #include "apps/troupe/session.hpp"
@@ -35,6 +36,8 @@ struct arguments {
   double wait = 0;
   embed_options embed;
   infer_options infer;
+  load_options load;
+  std::string unload;
   std::string shell;
   std::function<expected<void>(session&)> command;  ///< what the subcommand does with the node
 };
@@ -89,6 +92,17 @@ void add_infer(arguments& args) {
   infer_command.callback([&] { args.command = [&](session& with) { return infer(with, args.infer); }; });
 }
 
+void add_model_control(arguments& args) {
+  auto& load_command = *args.app.add_subcommand("load", "Load a model of the node's repository, or load it again");
+  load_command.add_option("MODEL", args.load.model, "The model")->required();
+  add_parsed(load_command, "--set", parse_setting, args.load.settings,
+             "KEY=VALUE, in place of what its model.toml says, as in batching.max_batch=8; may be repeated");
+  load_command.callback([&] { args.command = [&](session& with) { return load(with, args.load); }; });
+  auto& unload_command = *args.app.add_subcommand("unload", "Unload a model, once its requests have their answers");
+  unload_command.add_option("MODEL", args.unload, "The model")->required();
+  unload_command.callback([&] { args.command = [&](session& with) { return unload(with, args.unload); }; });
+}
+
 void add_questions(arguments& args) {
   args.app.add_subcommand("models", "List the models, what they take and give, and their state")->callback([&] {
     args.command = models;
@@ -128,6 +142,7 @@ void describe(arguments& args) {
   app.add_flag("--json", args.json, "Print for programs: JSON, one document a line");
   add_embed(args);
   add_infer(args);
+  add_model_control(args);
   add_questions(args);
   add_completion(args);
   app.footer(describe_exit_codes());

@@ -35,7 +35,8 @@ def test_server_metadata_names_the_program(client):
     metadata = client.get_server_metadata()
     assert metadata.name == "troupe"
     assert metadata.version.count(".") == 2
-    assert set(metadata.extensions) == {"model_configuration", "system_shared_memory", "parameters", "logging"}
+    assert set(metadata.extensions) == {"model_configuration", "model_repository", "statistics", "system_shared_memory",
+                                        "parameters", "logging"}
 
 
 def test_model_metadata_lists_inputs_and_outputs(client):
@@ -104,8 +105,6 @@ def test_a_compressed_request_is_understood(client, compression):
 def rest_of_the_service(client):
     """Each call of tritonclient that a node doesn't have, and a word that its refusal must have."""
     return [
-        ("RepositoryModelLoad", lambda: client.load_model("identity")),
-        ("RepositoryModelUnload", lambda: client.unload_model("identity")),
         ("CUDA shared memory", lambda: client.register_cuda_shared_memory("region", b"aGFuZGxl", 0, 8)),
     ]
 

@@ -133,7 +133,7 @@ struct gateway_test : testing::Test {
     settings.listen = listen;
     settings.shared_memory = true;
     std::promise<std::string> listening;
-    gateway = spawn_grpc_gateway(system, settings, routes, skip.token(),
+    gateway = spawn_grpc_gateway(system, settings, {routes, loader}, skip.token(),
                                  [&](std::string bound) { listening.set_value(std::move(bound)); });
     caf::error failure;
     self->request(gateway, caf::infinite, start_atom::value).receive([] {}, [&](const caf::error& e) { failure = e; });
@@ -213,6 +213,7 @@ struct gateway_test : testing::Test {
   gated_work slow;  // before what runs it
   std::string listen = "127.0.0.1:0";
   std::shared_ptr<router> routes = std::make_shared<router>();
+  std::shared_ptr<model_repository> loader;
   std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", pool_capacity{2});
   std::vector<std::shared_ptr<instance_runner>> runners;
   virtual_clock clock;

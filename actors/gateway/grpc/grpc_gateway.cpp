@@ -87,6 +87,7 @@ bool is_address(const std::string& address) {
 expected<std::string> listen(gateway_state& state) {
   enable_grpc();
   const auto& address = state.settings.listen;
+  state.context->controls_models = state.settings.model_control && state.context->loader;
   state.context->shares_memory = state.settings.shared_memory;
   state.context->most_shared_bytes = static_cast<std::uint64_t>(state.settings.max_message_bytes);
   state.service = std::make_unique<inference_service>(state.context);
@@ -183,10 +184,11 @@ void on_exit(gateway_self* self, const caf::error& reason, const cancel_token& s
   drain(self, skip_drain);
 }
 
-caf::behavior grpc_gateway(gateway_self* self, grpc_settings settings, std::shared_ptr<router> routes,
-                           cancel_token skip_drain, std::function<void(std::string)> on_listening) {
+caf::behavior grpc_gateway(gateway_self* self, grpc_settings settings, gateway_links links, cancel_token skip_drain,
+                           std::function<void(std::string)> on_listening) {
   self->state.settings = std::move(settings);
-  self->state.context->routes = std::move(routes);
+  self->state.context->routes = std::move(links.routes);
+  self->state.context->loader = std::move(links.loader);
   self->set_exit_handler([self, skip_drain](const caf::exit_msg& exit) { on_exit(self, exit.reason, skip_drain); });
   return {
       [self, on_listening](start_atom) -> caf::result<void> {
@@ -202,9 +204,9 @@ caf::behavior grpc_gateway(gateway_self* self, grpc_settings settings, std::shar
 
 }  // namespace
 
-caf::actor spawn_grpc_gateway(caf::actor_system& system, grpc_settings settings, std::shared_ptr<router> routes,
+caf::actor spawn_grpc_gateway(caf::actor_system& system, grpc_settings settings, gateway_links links,
                               cancel_token skip_drain, std::function<void(std::string)> on_listening) {
-  return system.spawn<caf::detached>(grpc_gateway, std::move(settings), std::move(routes), std::move(skip_drain),
+  return system.spawn<caf::detached>(grpc_gateway, std::move(settings), std::move(links), std::move(skip_drain),
                                      std::move(on_listening));
 }
 

@@ -12,15 +12,23 @@
 
 namespace troupe {
 
+class model_repository;
 class router;
 
 /// How the gRPC gateway listens and how it ends.
 struct grpc_settings {
   std::string listen = "127.0.0.1:8001";                       ///< host:port; port 0 picks a free one
   int max_message_bytes = 64 << 20;                            ///< of a request; more is RESOURCE_EXHAUSTED
+  bool model_control = true;                                   ///< whether clients may load and unload models
   bool shared_memory = false;                                  ///< whether clients may register theirs
   std::chrono::milliseconds drain = std::chrono::seconds{10};  ///< for what runs when the gateway is stopped
   std::chrono::milliseconds grace = std::chrono::seconds{2};   ///< for what was cancelled after that
+};
+
+/// What a gateway has of the node.
+struct gateway_links {
+  std::shared_ptr<router> routes;
+  std::shared_ptr<model_repository> loader;  ///< null: models can't be loaded and unloaded
 };
 
 /// Spawns the actor that speaks gRPC: the Open Inference Protocol, health (per model, too) and reflection. It has
@@ -28,7 +36,7 @@ struct grpc_settings {
 /// Stopped, it refuses new calls, lets those under way finish for `drain`, or until `skip_drain` is cancelled, and
 /// cancels the rest with UNAVAILABLE, for which it waits as long as `grace`; both by the clock of `skip_drain`. The
 /// actor has a thread of its own, because gRPC blocks to start and to stop.
-caf::actor spawn_grpc_gateway(caf::actor_system& system, grpc_settings settings, std::shared_ptr<router> routes,
+caf::actor spawn_grpc_gateway(caf::actor_system& system, grpc_settings settings, gateway_links links,
                               cancel_token skip_drain, std::function<void(std::string)> on_listening);
 
 }  // namespace troupe

@@ -2,6 +2,7 @@
 
 #include "actors/gateway/grpc/gateway_test.hpp"
 #include "actors/gateway/grpc/testing.hpp"
+#include "actors/serving/model_repository.hpp"
 #include "actors/supervision/supervisor.hpp"
 
 #include "inference/grpc_service.grpc.pb.h"
@@ -12,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
+#include <caf/event_based_actor.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/scoped_actor.hpp>
 
@@ -275,7 +277,7 @@ TEST_F(gateway_test, the_grace_is_not_skipped) {
 }
 
 TEST_F(gateway_test, may_be_stopped_before_it_started) {
-  gateway = spawn_grpc_gateway(system, {}, routes, skip.token(), [](const std::string&) { ADD_FAILURE(); });
+  gateway = spawn_grpc_gateway(system, {}, {routes, nullptr}, skip.token(), [](const std::string&) { ADD_FAILURE(); });
   stop();
 }
 
@@ -434,11 +436,58 @@ TEST_F(gateway_test, a_small_message_may_not_ask_for_much_of_shared_memory) {
 TEST_F(gateway_test, says_what_it_does_not_implement) {
   ASSERT_FALSE(start());
   grpc::ClientContext context;
-  inference::RepositoryModelLoadResponse response;
-  const auto status = stub->RepositoryModelLoad(&context, {}, &response);
+  inference::CudaSharedMemoryRegisterResponse response;
+  const auto status = stub->CudaSharedMemoryRegister(&context, {}, &response);
   EXPECT_EQ(status.error_code(), StatusCode::UNIMPLEMENTED);
-  EXPECT_EQ(status.error_message(),
-            "RepositoryModelLoad is not implemented by this server; models are loaded when the node starts");
+  EXPECT_EQ(status.error_message(), "CUDA shared memory is not implemented by this server; use system shared memory");
+}
+
+/// Begins to load a model, with an owner of the models who never comes to it.
+struct model_control_test : gateway_test {
+  void begin_load() {
+    loader = std::make_shared<model_repository>();
+    owner = system.spawn([this](caf::event_based_actor* actor) -> caf::behavior {
+      actor->set_default_handler([this](caf::scheduled_actor*, caf::message_view& what) -> caf::result<caf::message> {
+        kept = what.move_content_to_message();
+        asked.release();
+        return caf::message{};
+      });
+      return {[](start_atom) {}};
+    });
+    loader->attach(owner);
+    ASSERT_FALSE(start({.drain = std::chrono::milliseconds{20}}));
+    stub->async()->RepositoryModelLoad(&context, &request, &response, [this](grpc::Status s) { status.set_value(s); });
+    asked.acquire();
+  }
+
+  ~model_control_test() override {
+    if (loader)
+      loader->attach(nullptr);
+    self->send_exit(owner, caf::exit_reason::kill);
+  }
+
+  caf::actor owner;
+  caf::message kept;
+  std::binary_semaphore asked{0};
+  grpc::ClientContext context;
+  inference::RepositoryModelLoadRequest request;
+  inference::RepositoryModelLoadResponse response;
+  std::promise<grpc::Status> status;
+};
+
+TEST_F(model_control_test, a_client_that_goes_waits_no_longer) {
+  begin_load();
+  context.TryCancel();
+  EXPECT_EQ(status.get_future().get().error_code(), StatusCode::CANCELLED);
+  stop();
+}
+
+TEST_F(model_control_test, the_end_of_the_gateway_is_the_end_of_waiting) {
+  begin_load();
+  begin_stop();
+  pass(std::chrono::milliseconds{20});
+  EXPECT_EQ(status.get_future().get().error_code(), StatusCode::UNAVAILABLE);
+  await_stop();
 }
 
 /// Calls that are answered, cancelled, out of time, refused, and failed, all at once.

@@ -47,12 +47,10 @@ infer_call::infer_call(std::shared_ptr<call_context> context, grpc::CallbackServ
       began_(steady_clock::now()) {}
 
 expected<void> infer_call::submit(std::shared_ptr<infer_call> self, const std::shared_ptr<const void>& owner) {
-  auto found = context_->routes->find(request_.model_name(), request_.model_version());
-  if (!found)
-    return found.error();
-  model_ = *std::move(found);
-  if (!model_->describe())
-    return model_->why_not_ready();
+  auto entered = context_->routes->enter(request_.model_name(), request_.model_version());
+  if (!entered)
+    return entered.error();
+  model_ = *std::move(entered);
   if (model_->describe()->decoupled)
     return make_error(
         status_code::unimplemented,

@@ -3,6 +3,7 @@
 #include "actors/concurrency/gate.hpp"
 #include "actors/gateway/grpc/shared_tensors.hpp"
 #include "actors/serving/inference_call.hpp"
+#include "actors/serving/served_model.hpp"
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
@@ -15,16 +16,18 @@
 
 namespace troupe {
 
+class model_repository;
 class router;
-class served_model;
 
 /// What the calls of one gateway share.
 struct call_context {
   std::shared_ptr<router> routes;
-  gate calls;            ///< every ModelInfer call, stream, and request on one, that is not done
+  std::shared_ptr<model_repository> loader;
+  gate calls;            ///< every call that may wait, stream, and request on one, that is not done
   cancel_scope scope;    ///< around all of them
   cancel_scope closing;  ///< cancelled once the gate is closed, so that streams end that have nothing under way
   shared_memory memory;
+  bool controls_models = false;         ///< clients may load and unload them; then there is a loader
   bool shares_memory = false;           ///< clients may register theirs
   std::uint64_t most_shared_bytes = 0;  ///< that the inputs of a call may have in shared memory
 };
@@ -61,7 +64,7 @@ class infer_call final : public inference_call, public grpc::ServerUnaryReactor 
   const inference::ModelInferRequest& request_;
   inference::ModelInferResponse& response_;
   const steady_clock::time_point began_;
-  std::shared_ptr<served_model> model_;
+  served_model::visit model_;
   shared_outputs shared_outputs_;
   std::shared_ptr<infer_call> self_;
   std::atomic<bool> answered_ = false;

@@ -2,6 +2,8 @@
 
 #include "actors/concurrency/log.hpp"
 #include "actors/gateway/grpc/log_settings.hpp"
+#include "actors/gateway/grpc/model_config.hpp"
+#include "actors/gateway/grpc/repository_call.hpp"
 #include "actors/gateway/grpc/statistics.hpp"
 #include "actors/gateway/grpc/status.hpp"
 #include "actors/gateway/grpc/stream_infer.hpp"
@@ -37,12 +39,23 @@ error not_implemented(const std::string& what, const std::string& remedy = "leav
 expected<std::shared_ptr<served_model>> described_model(const call_context& context, const std::string& name,
                                                         const std::string& version) {
   auto model = context.routes->find(name, version);
-  if (model && !(*model)->describe()) {
-    const auto [state, reason] = (*model)->current();
-    return make_error(status_code::unavailable, "model '" + name + "' is " + std::string{to_string(state)} +
-                                                    (reason.empty() ? "" : ": " + reason));
-  }
+  if (model && !(*model)->describe())
+    return (*model)->why_not_ready();
   return model;
+}
+
+expected<void> check_repository(const std::string& name) {
+  if (name.empty())
+    return {};
+  return make_error(status_code::not_found, "there is no repository '" + name + "'",
+                    "the node has one repository, which has no name");
+}
+
+expected<void> check_model_control(const call_context& context, const std::string& repository) {
+  if (!context.controls_models)
+    return make_error(status_code::failed_precondition, "models can't be loaded and unloaded on this node",
+                      "set grpc.model_control in troupe.toml");
+  return check_repository(repository);
 }
 
 void describe(const tensor_spec& spec, inference::ModelMetadataResponse::TensorMetadata& to) {
@@ -51,64 +64,6 @@ void describe(const tensor_spec& spec, inference::ModelMetadataResponse::TensorM
   to.mutable_shape()->Add(spec.shape.begin(), spec.shape.end());
   if (spec.any_rank)
     to.add_shape(-1);
-}
-
-/// Triton's TYPE_… of a datatype; TYPE_INVALID for `any`, which Triton has no word for.
-inference::DataType config_type(datatype type) {
-  const auto name = "TYPE_" + (type == datatype::bytes ? "STRING" : std::string{to_string(type)});
-  inference::DataType value = inference::TYPE_INVALID;
-  inference::DataType_Parse(name, &value);
-  return value;
-}
-
-template <class Config>
-void describe_config(const tensor_spec& spec, bool batches, Config& to) {
-  to.set_name(spec.name);
-  to.set_data_type(config_type(spec.type));
-  // Triton leaves the batch axis out of the dimensions.
-  for (std::size_t i = batches ? 1 : 0; i < spec.shape.size(); ++i)
-    to.add_dims(spec.shape[i]);
-  if (spec.any_rank || to.dims_size() == 0)
-    to.add_dims(spec.any_rank ? -1 : 1);
-}
-
-/// How requests wait and are put together, in Triton's words.
-void describe_batching(const served_model& model, inference::ModelConfig& config) {
-  const auto& queue = model.folder().queue;
-  const auto& limits = model.calls().options().batch;
-  auto& batching = *config.mutable_dynamic_batching();
-  batching.set_max_queue_delay_microseconds(
-      static_cast<std::uint64_t>(std::chrono::microseconds{model.folder().batching.max_delay}.count()));
-  batching.set_priority_levels(queue.priorities);
-  batching.set_default_priority_level(queue.default_priority);
-  auto& policy = *batching.mutable_default_queue_policy();
-  policy.set_timeout_action(inference::ModelQueuePolicy::REJECT);
-  policy.set_default_timeout_microseconds(
-      static_cast<std::uint64_t>(std::chrono::microseconds{queue.max_wait}.count()));
-  policy.set_allow_timeout_override(true);
-  policy.set_max_queue_size(static_cast<std::uint32_t>(queue.capacity));
-  if (limits.items > 1)
-    batching.add_preferred_batch_size(static_cast<std::int32_t>(limits.items));
-}
-
-void describe_config(const served_model& model, inference::ModelConfig& config) {
-  const auto& folder = model.folder();
-  const auto& what = *model.describe();
-  config.set_name(folder.name);
-  config.set_backend(std::string{folder.skills->name()});
-  config.set_platform(std::string{folder.skills->platform()});
-  config.set_max_batch_size(what.batches ? static_cast<std::int32_t>(folder.limits.items) : 0);
-  describe_batching(model, config);
-  config.mutable_model_transaction_policy()->set_decoupled(what.decoupled);
-  config.mutable_version_policy()->mutable_latest()->set_num_versions(1);
-  for (const auto& spec : what.inputs)
-    describe_config(spec, what.batches, *config.add_input());
-  for (const auto& spec : what.outputs)
-    describe_config(spec, what.batches, *config.add_output());
-  auto& group = *config.add_instance_group();
-  group.set_name(folder.name);
-  group.set_kind(inference::ModelInstanceGroup::KIND_CPU);
-  group.set_count(static_cast<std::int32_t>(folder.instances));
 }
 
 }  // namespace
@@ -143,7 +98,7 @@ reactor* inference_service::ServerMetadata(context_t* context, const inference::
   response->set_name("troupe");
   response->set_version(TROUPE_VERSION);
   // Triton's names for those of its extensions that are there as a whole.
-  for (const auto* extension : {"model_configuration", "parameters", "logging"})
+  for (const auto* extension : {"model_repository", "model_configuration", "parameters", "statistics", "logging"})
     response->add_extensions(extension);
   if (context_->shares_memory)
     response->add_extensions("system_shared_memory");
@@ -176,10 +131,8 @@ reactor* inference_service::ModelConfig(context_t* context, const inference::Mod
 
 reactor* inference_service::RepositoryIndex(context_t* context, const inference::RepositoryIndexRequest* request,
                                             inference::RepositoryIndexResponse* response) {
-  if (!request->repository_name().empty())
-    return finish(context,
-                  make_error(status_code::not_found, "there is no repository '" + request->repository_name() + "'",
-                             "the node has one repository, which has no name"));
+  if (const auto known = check_repository(request->repository_name()); !known)
+    return finish(context, known);
   for (const auto& model : context_->routes->all()) {
     const auto [state, reason] = model->current();
     if (request->ready() && state != model_state::ready)
@@ -217,14 +170,29 @@ reactor* inference_service::ModelStatistics(context_t* context, const inference:
   return finish(context);
 }
 
-reactor* inference_service::RepositoryModelLoad(context_t* context, const inference::RepositoryModelLoadRequest*,
+reactor* inference_service::RepositoryModelLoad(context_t* context,
+                                                const inference::RepositoryModelLoadRequest* request,
                                                 inference::RepositoryModelLoadResponse*) {
-  return finish(context, not_implemented("RepositoryModelLoad", "models are loaded when the node starts"));
+  if (const auto allowed = check_model_control(*context_, request->repository_name()); !allowed)
+    return finish(context, allowed);
+  const auto current = context_->routes->find(request->model_name(), {});
+  auto settings = settings_of(*request, current ? current->get() : nullptr);
+  if (!settings)
+    return finish(context, settings.error());
+  return repository_call::begin(context_, *context, [&](model_repository::told on_done) {
+    context_->loader->load(request->model_name(), *std::move(settings), std::move(on_done));
+  });
 }
 
-reactor* inference_service::RepositoryModelUnload(context_t* context, const inference::RepositoryModelUnloadRequest*,
+reactor* inference_service::RepositoryModelUnload(context_t* context,
+                                                  const inference::RepositoryModelUnloadRequest* request,
                                                   inference::RepositoryModelUnloadResponse*) {
-  return finish(context, not_implemented("RepositoryModelUnload", "models are unloaded when the node stops"));
+  if (const auto allowed = check_model_control(*context_, request->repository_name()); !allowed)
+    return finish(context, allowed);
+  // The one parameter there is, `unload_dependents`, changes nothing: no model depends on another.
+  return repository_call::begin(context_, *context, [&](model_repository::told on_done) {
+    context_->loader->unload(request->model_name(), std::move(on_done));
+  });
 }
 
 reactor* inference_service::SystemSharedMemoryStatus(context_t* context,

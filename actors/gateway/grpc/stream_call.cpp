@@ -75,12 +75,10 @@ expected<void> stream_call::submit() {
 
 expected<void> stream_call::read() {
   const auto& context = stream_->context();
-  auto found = context.routes->find(request_->model_name(), request_->model_version());
-  if (!found)
-    return found.error();
-  model_ = *std::move(found);
-  if (!model_->describe())
-    return model_->why_not_ready();
+  auto entered = context.routes->enter(request_->model_name(), request_->model_version());
+  if (!entered)
+    return entered.error();
+  model_ = *std::move(entered);
   decoupled_ = model_->describe()->decoupled;
   if (auto done = read_call(*request_, request_, {context.memory, context.most_shared_bytes}, *model_, *this); !done)
     return done;

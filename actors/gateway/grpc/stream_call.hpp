@@ -2,6 +2,7 @@
 
 #include "actors/gateway/grpc/shared_tensors.hpp"
 #include "actors/serving/inference_call.hpp"
+#include "actors/serving/served_model.hpp"
 
 #include "inference/grpc_service.pb.h"
 
@@ -13,7 +14,6 @@
 
 namespace troupe {
 
-class served_model;
 class stream_infer;
 
 /// One request on a stream: into the model's queue, and its responses, in their order, back to the stream. What is
@@ -52,7 +52,7 @@ class stream_call final : public inference_call, public std::enable_shared_from_
   const std::shared_ptr<const message> request_;
   const bool admitted_;
   const steady_clock::time_point began_;
-  std::shared_ptr<served_model> model_;
+  served_model::visit model_;
   shared_outputs shared_outputs_;
   bool decoupled_ = false;
   bool wants_empty_final_ = false;
