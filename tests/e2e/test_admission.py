@@ -21,6 +21,15 @@ def make_small_node(make_node):
     return make_node({"identity": ONE_AT_A_TIME}, slots=1, log_level="trace").start().wait_ready()
 
 
+def fill(node, stub):
+    """Requests that take the one instance and all of its queue."""
+    calls = [stub.ModelInfer.future(slow_request(FOREVER))]
+    node.log.wait_for("executing")
+    calls += [stub.ModelInfer.future(slow_request(FOREVER)) for _ in range(16)]
+    node.log.wait_for("admitted", 17)
+    return calls
+
+
 def test_the_most_urgent_goes_first(node):
     with stub_of(node.address) as stub:
         running = stub.ModelInfer.future(slow_request(FOREVER))
@@ -61,8 +70,7 @@ def test_a_timeout_of_the_request_ends_it_while_it_waits_and_while_it_runs(node)
 
 def test_what_is_refused_is_told_when_to_come_back(node):
     with stub_of(node.address) as stub:
-        calls = [stub.ModelInfer.future(slow_request(FOREVER)) for _ in range(17)]
-        node.log.wait_for("admitted", 17)
+        calls = fill(node, stub)
         refused = stub.ModelInfer.future(slow_request(0))
         assert status_of(refused) == "RESOURCE_EXHAUSTED"
         trailers = dict(refused.trailing_metadata())
@@ -88,8 +96,7 @@ def test_what_cannot_meet_its_deadline_is_refused_at_once(node):
 
 def test_a_greedy_client_makes_room_for_another(node):
     with stub_of(node.address) as greedy, stub_of(node.address) as modest:
-        calls = [greedy.ModelInfer.future(slow_request(FOREVER)) for _ in range(17)]
-        node.log.wait_for("admitted", 17)
+        calls = fill(node, greedy)
         mine = modest.ModelInfer.future(slow_request(0))
         node.log.wait_for("admitted", 18)
         [refused] = node.log.wait_for("request", 1, code="RESOURCE_EXHAUSTED")
