@@ -68,10 +68,11 @@ void running_item::complete() {
 void running_item::end(bool success) {
   using outcome = model_statistics::outcome;
   ended_ = true;
-  counts_->request_ended(call_->token().cancelled() ? outcome::cancel
-                         : success                  ? outcome::success
-                                                    : outcome::fail,
-                         steady_clock::now() - call_->queued_at());
+  const auto token = call_->token();
+  if (token.cancelled())
+    model_->count_cancelled(token.reason(), cancel_stage::running);
+  const auto how = token.cancelled() ? outcome::cancel : success ? outcome::success : outcome::fail;
+  model_->counts().request_ended(how, steady_clock::now() - call_->queued_at());
 }
 
 // -- instance_runner --------------------------------------------------------------------------------------------------
@@ -174,7 +175,7 @@ void instance_runner::execute() {
   const auto began = steady_clock::now();
   std::int64_t items = 0, units = 0;
   for (const auto& work : batch_) {
-    items_.emplace_back(std::static_pointer_cast<inference_call>(work), model_->counts());
+    items_.emplace_back(std::static_pointer_cast<inference_call>(work), *model_);
     items += work->cost.items;
     units += work->cost.units();
   }

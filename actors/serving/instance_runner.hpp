@@ -15,8 +15,7 @@ namespace troupe {
 /// A request of a batch as the instance sees it: passes its answers on, and counts how it ended.
 class running_item final : public work_item {
  public:
-  running_item(std::shared_ptr<inference_call> call, model_statistics& counts)
-      : call_(std::move(call)), counts_(&counts) {}
+  running_item(std::shared_ptr<inference_call> call, served_model& model) : call_(std::move(call)), model_(&model) {}
 
   const inference_request& request() const noexcept override { return call_->input; }
   cancel_token token() const noexcept override { return call_->token(); }
@@ -34,7 +33,7 @@ class running_item final : public work_item {
   void end(bool success);
 
   std::shared_ptr<inference_call> call_;
-  model_statistics* counts_;
+  served_model* model_;
   bool sent_ = false;
   bool ended_ = false;
 };

@@ -159,7 +159,10 @@ void begin_instances(model_self* self) {
                      },
                      restart_type::permanent, std::chrono::milliseconds::max()});
   state.instances = spawn_supervisor(self->system(),
-                                     {folder.name, restart_strategy::one_for_one, instance_intensity, instance_period},
+                                     {.name = folder.name,
+                                      .intensity = instance_intensity,
+                                      .period = instance_period,
+                                      .on_report = state.context.on_report},
                                      std::move(specs));
   self->monitor(state.instances);
   self->request(state.instances, caf::infinite, start_atom::value)

@@ -2,6 +2,7 @@
 
 #include "actors/concurrency/error.hpp"
 #include "actors/serving/model_folder.hpp"
+#include "actors/supervision/supervisor_report.hpp"
 
 #include <caf/actor.hpp>
 #include <caf/atom.hpp>
@@ -20,6 +21,7 @@ struct model_context {
   std::shared_ptr<device_table> devices;
   std::shared_ptr<router> routes;
   std::function<void(error)> on_fatal;  ///< a model that the node can't be without can't be served; thread-safe
+  report_sink on_report = {};           ///< of the models' supervisors
 };
 
 /// Who wants a model to be loaded.

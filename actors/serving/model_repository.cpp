@@ -66,10 +66,10 @@ using action = repository_task::action;
 
 /// What is known of the models of one name.
 struct slot {
-  std::string child;                       // of the supervisor, whose model has the name; empty: none
-  std::string loading;                     // child that is to take its place; empty: none
-  repository_task_ptr current;             // under way
-  bool given_up = false;                   // the load under way, for the sake of an unload
+  std::string child;            // of the supervisor, whose model has the name; empty: none
+  std::string loading;          // child that is to take its place; empty: none
+  repository_task_ptr current;  // under way
+  bool given_up = false;        // the load under way, for the sake of an unload
   std::deque<repository_task_ptr> waiting;
 };
 
@@ -242,10 +242,10 @@ void accept(repository_self* self, const repository_task_ptr& task) {
     return;
   }
   if (slot.waiting.size() == most_waiting)
-    return task->answer(make_error(status_code::resource_exhausted,
-                                   std::to_string(most_waiting) + " loads and unloads of model '" + task->name +
-                                       "' wait already",
-                                   "wait for their answers"));
+    return task->answer(
+        make_error(status_code::resource_exhausted,
+                   std::to_string(most_waiting) + " loads and unloads of model '" + task->name + "' wait already",
+                   "wait for their answers"));
   slot.waiting.push_back(task);
   if (task->what == action::unload && slot.current && slot.current->what == action::load)
     give_up_load(self, slot);
@@ -291,7 +291,8 @@ caf::behavior repository_actor(repository_self* self, const std::vector<model_fo
           state.slots[folder.name].child = folder.name;
           children.push_back(spec_of(folder.name, folder, state.context, load_cause::start));
         }
-        state.supervisor = spawn_supervisor(self->system(), {.name = "models"}, std::move(children));
+        state.supervisor = spawn_supervisor(self->system(), {.name = "models", .on_report = state.context.on_report},
+                                            std::move(children));
         self->monitor(state.supervisor);
         if (state.handle)
           state.handle->attach(caf::actor_cast<caf::actor>(self));

@@ -53,8 +53,8 @@ class model_repository {
 
 /// What the owner of a node's models works with.
 struct repository_settings {
-  std::filesystem::path folder;               ///< with a folder for each model
-  std::shared_ptr<skillset_catalog> catalog;  ///< null: nothing can be loaded later
+  std::filesystem::path folder;                                ///< with a folder for each model
+  std::shared_ptr<skillset_catalog> catalog;                   ///< null: nothing can be loaded later
   std::chrono::milliseconds drain = std::chrono::seconds{30};  ///< that requests get before their model is stopped
 };
 

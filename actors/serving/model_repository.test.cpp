@@ -33,7 +33,9 @@ struct model_repository_test : testing::Test {
   model_repository_test() {
     auto owned = std::make_unique<scripted_skillset>();
     skills = owned.get();
-    skills->on_run = [this](const inference_request& request, const cancel_token& token) { return run(request, token); };
+    skills->on_run = [this](const inference_request& request, const cancel_token& token) {
+      return run(request, token);
+    };
     catalog->add(std::move(owned));
   }
 

@@ -1,8 +1,27 @@
 #include "actors/serving/model_statistics.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 namespace troupe {
+
+std::string_view to_string(cancel_cause cause) noexcept {
+  switch (cause) {
+    case cancel_cause::client:
+      return "client";
+    case cancel_cause::deadline:
+      return "deadline";
+    case cancel_cause::unload:
+      return "unload";
+    case cancel_cause::stop:
+      break;
+  }
+  return "stop";
+}
+
+std::string_view to_string(cancel_stage stage) noexcept {
+  return stage == cancel_stage::queued ? "queued" : "running";
+}
 
 void model_statistics::request_ended(outcome how, steady_clock::duration took) noexcept {
   auto& which = how == outcome::success ? success_ : how == outcome::fail ? fail_ : cancel_;
@@ -35,6 +54,8 @@ model_statistics::snapshot model_statistics::read() const {
   now.infer = infer_.read();
   now.output = output_.read();
   now.retried = retried_.load(std::memory_order_relaxed);
+  std::transform(cancelled_.begin(), cancelled_.end(), now.cancelled.begin(),
+                 [](const auto& count) { return count.load(std::memory_order_relaxed); });
   const std::lock_guard lock{mutex_};
   now.inferences = inferences_;
   now.executions = executions_;

@@ -2,10 +2,13 @@
 
 #include "actors/concurrency/clock.hpp"
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <string_view>
 
 namespace troupe {
 
@@ -14,6 +17,21 @@ struct duration_total {
   std::uint64_t count = 0;
   std::uint64_t ns = 0;
 };
+
+/// Why a request was stopped, and where it was then.
+enum class cancel_cause : std::uint8_t {
+  client,    ///< cancelled, or went away
+  deadline,  ///< the request's time was up
+  unload,    ///< of the model
+  stop,      ///< of the node, or of an instance
+};
+enum class cancel_stage : std::uint8_t { queued, running };
+
+inline constexpr std::array all_cancel_causes{cancel_cause::client, cancel_cause::deadline, cancel_cause::unload,
+                                              cancel_cause::stop};
+
+std::string_view to_string(cancel_cause cause) noexcept;
+std::string_view to_string(cancel_stage stage) noexcept;
 
 /// What a model has done since it was loaded, with the meanings that Triton gives these counters (its "Statistics
 /// Extension"). Thread-safe; counting takes no lock but for batches.
@@ -32,12 +50,22 @@ class model_statistics {
     std::uint64_t retried = 0;                       ///< batches that were run in halves because of one that failed
     std::uint64_t last_inference_ms = 0;             ///< since the epoch; 0: none
     std::map<std::int64_t, duration_total> batches;  ///< their execution, by items
+    std::array<std::uint64_t, 2 * all_cancel_causes.size()> cancelled{};
+
+    std::uint64_t cancelled_at(cancel_cause cause, cancel_stage stage) const noexcept {
+      return cancelled[index_of(cause, stage)];
+    }
   };
 
   /// How a request ended.
   enum class outcome : std::uint8_t { success, fail, cancel };
 
   void request_ended(outcome how, steady_clock::duration took) noexcept;
+
+  /// A request was stopped.
+  void request_cancelled(cancel_cause cause, cancel_stage stage) noexcept {
+    cancelled_[index_of(cause, stage)].fetch_add(1, std::memory_order_relaxed);
+  }
 
   /// A request was taken out of its queue to be executed.
   void request_executed(steady_clock::duration queued, steady_clock::duration ran) noexcept;
@@ -52,6 +80,10 @@ class model_statistics {
   snapshot read() const;
 
  private:
+  static constexpr std::size_t index_of(cancel_cause cause, cancel_stage stage) noexcept {
+    return static_cast<std::size_t>(cause) * 2 + static_cast<std::size_t>(stage);
+  }
+
   struct total {
     void add(steady_clock::duration took) noexcept {
       count.fetch_add(1, std::memory_order_relaxed);
@@ -66,6 +98,7 @@ class model_statistics {
 
   total success_, fail_, cancel_, queue_, input_, infer_, output_;
   std::atomic<std::uint64_t> retried_ = 0;
+  std::array<std::atomic<std::uint64_t>, 2 * all_cancel_causes.size()> cancelled_{};
   mutable std::mutex mutex_;
   std::uint64_t inferences_ = 0;
   std::uint64_t executions_ = 0;

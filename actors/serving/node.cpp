@@ -7,13 +7,10 @@ namespace {
 
 constexpr auto for_ever = std::chrono::milliseconds::max();
 
-child_spec branch(std::string name, restart_strategy strategy, std::vector<child_spec> children) {
+child_spec branch(std::string name, report_sink on_report, std::vector<child_spec> children) {
   return {name,
-          [name, strategy, children](caf::actor_system& system) {
-            supervisor_flags flags;
-            flags.name = name;
-            flags.strategy = strategy;
-            return spawn_supervisor(system, std::move(flags), children);
+          [name, on_report, children](caf::actor_system& system) {
+            return spawn_supervisor(system, {.name = name, .on_report = on_report}, children);
           },
           restart_type::permanent, for_ever, child_type::supervisor};
 }
@@ -35,9 +32,10 @@ caf::actor spawn_node(caf::actor_system& system, node_parts parts) {
   supervisor_flags flags;
   flags.name = "node";
   flags.strategy = restart_strategy::rest_for_one;
+  flags.on_report = parts.context.on_report;
   return spawn_supervisor(system, std::move(flags),
-                          {branch("devices", restart_strategy::one_for_one, std::move(devices)), std::move(models),
-                           branch("gateways", restart_strategy::one_for_one, std::move(parts.gateways))});
+                          {branch("devices", parts.context.on_report, std::move(devices)), std::move(models),
+                           branch("gateways", parts.context.on_report, std::move(parts.gateways))});
 }
 
 }  // namespace troupe

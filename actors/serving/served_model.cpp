@@ -101,14 +101,31 @@ expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
 }
 
 bool served_model::withdraw(inference_call& call) {
-  return description_.load(std::memory_order_acquire) && calls().withdraw(call);
+  if (!describe() || !calls().withdraw(call))
+    return false;
+  if (const auto token = call.token(); token.cancelled())
+    count_cancelled(token.reason(), cancel_stage::queued);
+  return true;
 }
 
 void served_model::withdraw_cancelled() {
   if (!describe())
     return;
-  for (const auto& work : calls().withdraw_if([](const auto& queued) { return queued.token().cancelled(); }))
-    work->refuse(work->token().reason());
+  for (const auto& work : calls().withdraw_if([](const auto& queued) { return queued.token().cancelled(); })) {
+    const auto why = work->token().reason();
+    count_cancelled(why, cancel_stage::queued);
+    work->refuse(why);
+  }
+}
+
+void served_model::count_cancelled(const error& why, cancel_stage stage) noexcept {
+  const auto state = state_.load(std::memory_order_acquire);
+  const bool unloads = state == model_state::unloading || state == model_state::unloaded;
+  counts_.request_cancelled(why.code == status_code::cancelled           ? cancel_cause::client
+                            : why.code == status_code::deadline_exceeded ? cancel_cause::deadline
+                            : unloads                                    ? cancel_cause::unload
+                                                                         : cancel_cause::stop,
+                            stage);
 }
 
 void served_model::set_described(signature what, batch_policy how) {
@@ -144,8 +161,10 @@ void served_model::set_unloaded() {
 void served_model::refuse_queued(const error& why) {
   if (!describe())
     return;
-  for (const auto& work : calls().withdraw_if([](const auto&) { return true; }))
+  for (const auto& work : calls().withdraw_if([](const auto&) { return true; })) {
+    count_cancelled(why, cancel_stage::queued);
     work->refuse(why);
+  }
 }
 
 void served_model::change(model_state state, std::string reason) {

@@ -81,6 +81,9 @@ class served_model : public std::enable_shared_from_this<served_model> {
   request_queue& calls() const noexcept;
   model_statistics& counts() noexcept { return counts_; }
 
+  /// Counts a request that was stopped for that reason.
+  void count_cancelled(const error& why, cancel_stage stage) noexcept;
+
   /// For the model's actor: it is known what the model takes and gives, and how. To be called once, before instances
   /// are made.
   void set_described(signature what, batch_policy how);

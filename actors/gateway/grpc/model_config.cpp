@@ -92,9 +92,7 @@ class config_reader {
       failure_ = unusable(what, remedy);
   }
 
-  toml::table& table(std::string_view name) {
-    return *settings_.insert(name, toml::table{}).first->second.as_table();
-  }
+  toml::table& table(std::string_view name) { return *settings_.insert(name, toml::table{}).first->second.as_table(); }
 
   void read_batch_size() {
     if (config_.max_batch_size() > 0)
@@ -138,7 +136,8 @@ class config_reader {
       table(where).insert_or_assign(key, static_cast<std::int64_t>(std::min(number, most)));
   }
 
-  void read_duration(std::string_view where, std::string_view key, const std::string& name, std::uint64_t microseconds) {
+  void read_duration(std::string_view where, std::string_view key, const std::string& name,
+                     std::uint64_t microseconds) {
     if (microseconds % 1000 != 0)
       fail(name + " is " + std::to_string(microseconds) + ", which is no whole number of milliseconds",
            "give a multiple of 1000");
