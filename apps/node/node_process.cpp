@@ -87,7 +87,8 @@ node_process::node_process(node_config config, std::string ready_file, std::stri
     : config_(std::move(config)),
       ready_file_(std::move(ready_file)),
       command_line_(std::move(command_line)),
-      routes_(std::make_shared<router>()) {}
+      routes_(std::make_shared<router>()),
+      devices_(std::make_shared<device_table>()) {}
 
 node_process::~node_process() = default;
 
@@ -105,7 +106,7 @@ int node_process::run() {
     if (const auto writable = clear_ready_file(ready_file_); !writable)
       return fail(writable.error(), exit_usage);
   try {
-    start(all.system(), *std::move(models));
+    start(all.system(), *std::move(models), probe_devices(catalog.devices()));
     handle_events();
   } catch (const std::exception& e) {
     // The actors still run, and the system would wait for them for ever.
@@ -131,14 +132,13 @@ void node_process::handle_events() {
       on_stuck();
 }
 
-void node_process::start(caf::actor_system& system, std::vector<model_folder> models) {
+void node_process::start(caf::actor_system& system, std::vector<model_folder> models, std::vector<device> devices) {
   node_parts parts;
-  parts.devices = probe_devices();
+  parts.devices = std::move(devices);
   if (config_.cpu_slots)
     parts.devices.front().slots = *config_.cpu_slots;
   parts.models = std::move(models);
-  parts.context = {std::make_shared<device_table>(), routes_,
-                   [this](const error& e) { post([this, e] { on_failed(e); }); }};
+  parts.context = {devices_, routes_, [this](const error& e) { post([this, e] { on_failed(e); }); }};
   parts.gateways.push_back({"grpc", [this](caf::actor_system& sys) { return spawn_gateway(sys); },
                             restart_type::permanent, std::chrono::milliseconds::max()});
   subscription_ = routes_->subscribe([this] { post([this] { on_change(); }); });
@@ -155,7 +155,7 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
 }
 
 caf::actor node_process::spawn_gateway(caf::actor_system& system) {
-  return spawn_grpc_gateway(system, config_.grpc, routes_, skip_drain_.token(), [this](std::string address) {
+  return spawn_grpc_gateway(system, config_.grpc, routes_, devices_, skip_drain_.token(), [this](std::string address) {
     post([this, address = std::move(address)] { address_ = address; });
   });
 }

@@ -17,7 +17,9 @@
 
 namespace troupe {
 
+class device_table;
 class router;
+struct device;
 struct model_folder;
 
 /// One line for whoever started the node, whatever the log's settings; returns `code`.
@@ -36,7 +38,7 @@ class node_process {
   int run();
 
  private:
-  void start(caf::actor_system& system, std::vector<model_folder> models);
+  void start(caf::actor_system& system, std::vector<model_folder> models, std::vector<device> devices);
   void post(std::function<void()> event);
   void handle_events();
   caf::actor spawn_gateway(caf::actor_system& system);
@@ -57,6 +59,7 @@ class node_process {
   const std::string ready_file_;
   const std::string command_line_;
   const std::shared_ptr<router> routes_;
+  const std::shared_ptr<device_table> devices_;
   cancel_scope skip_drain_;
   caf::actor root_;
   caf::actor watcher_;  // asks the root to start, and hears of its end

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/concurrency/virtual_clock.hpp"
+#include "actors/execution/device_actor.hpp"
 #include "actors/gateway/grpc/grpc_gateway.hpp"
 #include "actors/gateway/grpc/testing.hpp"
 #include "actors/serving/instance_runner.hpp"
@@ -133,7 +134,7 @@ struct gateway_test : testing::Test {
     settings.listen = listen;
     settings.shared_memory = true;
     std::promise<std::string> listening;
-    gateway = spawn_grpc_gateway(system, settings, routes, skip.token(),
+    gateway = spawn_grpc_gateway(system, settings, routes, devices, skip.token(),
                                  [&](std::string bound) { listening.set_value(std::move(bound)); });
     caf::error failure;
     self->request(gateway, caf::infinite, start_atom::value).receive([] {}, [&](const caf::error& e) { failure = e; });
@@ -214,6 +215,7 @@ struct gateway_test : testing::Test {
   std::string listen = "127.0.0.1:0";
   std::shared_ptr<router> routes = std::make_shared<router>();
   std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", pool_capacity{2});
+  std::shared_ptr<device_table> devices = std::make_shared<device_table>();
   std::vector<std::shared_ptr<instance_runner>> runners;
   virtual_clock clock;
   cancel_scope skip{scope_options{.clock = &clock}};

@@ -12,6 +12,7 @@
 
 namespace troupe {
 
+class device_table;
 class router;
 
 /// How the gRPC gateway listens and how it ends.
@@ -23,12 +24,14 @@ struct grpc_settings {
   std::chrono::milliseconds grace = std::chrono::seconds{2};   ///< for what was cancelled after that
 };
 
-/// Spawns the actor that speaks gRPC: the Open Inference Protocol, health (per model, too) and reflection. It has
-/// started once the port is bound, and then calls `on_listening` with the address; UNAVAILABLE when it can't be bound.
-/// Stopped, it refuses new calls, lets those under way finish for `drain`, or until `skip_drain` is cancelled, and
-/// cancels the rest with UNAVAILABLE, for which it waits as long as `grace`; both by the clock of `skip_drain`. The
-/// actor has a thread of its own, because gRPC blocks to start and to stop.
+/// Spawns the actor that speaks gRPC: the Open Inference Protocol, what the node tells of itself (troupe.node.v1),
+/// health (per model, too) and reflection. It has started once the port is bound, and then calls `on_listening` with
+/// the address; UNAVAILABLE when it can't be bound. Stopped, it refuses new calls, lets those under way finish for
+/// `drain`, or until `skip_drain` is cancelled, and cancels the rest with UNAVAILABLE, for which it waits as long as
+/// `grace`; both by the clock of `skip_drain`. The actor has a thread of its own, because gRPC blocks to start and to
+/// stop.
 caf::actor spawn_grpc_gateway(caf::actor_system& system, grpc_settings settings, std::shared_ptr<router> routes,
-                              cancel_token skip_drain, std::function<void(std::string)> on_listening);
+                              std::shared_ptr<device_table> devices, cancel_token skip_drain,
+                              std::function<void(std::string)> on_listening);
 
 }  // namespace troupe

@@ -275,7 +275,7 @@ TEST_F(gateway_test, the_grace_is_not_skipped) {
 }
 
 TEST_F(gateway_test, may_be_stopped_before_it_started) {
-  gateway = spawn_grpc_gateway(system, {}, routes, skip.token(), [](const std::string&) { ADD_FAILURE(); });
+  gateway = spawn_grpc_gateway(system, {}, routes, devices, skip.token(), [](const std::string&) { ADD_FAILURE(); });
   stop();
 }
 

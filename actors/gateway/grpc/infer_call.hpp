@@ -15,12 +15,14 @@
 
 namespace troupe {
 
+class device_table;
 class router;
 class served_model;
 
 /// What the calls of one gateway share.
 struct call_context {
   std::shared_ptr<router> routes;
+  std::shared_ptr<device_table> devices;
   gate calls;            ///< every ModelInfer call, stream, and request on one, that is not done
   cancel_scope scope;    ///< around all of them
   cancel_scope closing;  ///< cancelled once the gate is closed, so that streams end that have nothing under way

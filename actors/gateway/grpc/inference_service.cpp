@@ -1,6 +1,8 @@
 #include "actors/gateway/grpc/inference_service.hpp"
 
 #include "actors/concurrency/log.hpp"
+#include "actors/execution/device_actor.hpp"
+#include "actors/gateway/grpc/device_messages.hpp"
 #include "actors/gateway/grpc/log_settings.hpp"
 #include "actors/gateway/grpc/statistics.hpp"
 #include "actors/gateway/grpc/status.hpp"
@@ -107,7 +109,9 @@ void describe_config(const served_model& model, inference::ModelConfig& config) 
     describe_config(spec, what.batches, *config.add_output());
   auto& group = *config.add_instance_group();
   group.set_name(folder.name);
-  group.set_kind(inference::ModelInstanceGroup::KIND_CPU);
+  // What is not the processor is the runtime's to name, and Triton's KIND_GPU are CUDA's.
+  group.set_kind(folder.device == "CPU" ? inference::ModelInstanceGroup::KIND_CPU
+                                        : inference::ModelInstanceGroup::KIND_MODEL);
   group.set_count(static_cast<std::int32_t>(folder.instances));
 }
 
@@ -147,6 +151,8 @@ reactor* inference_service::ServerMetadata(context_t* context, const inference::
     response->add_extensions(extension);
   if (context_->shares_memory)
     response->add_extensions("system_shared_memory");
+  for (const auto& running : context_->devices->all())
+    response->add_extensions(device_extension(running));
   return finish(context);
 }
 
