@@ -31,6 +31,9 @@ class client {
   expected<inference::ModelMetadataResponse> metadata(const std::string& model, const std::string& version);
   expected<inference::ModelInferResponse> infer(const inference::ModelInferRequest& request);
 
+  /// Of a Troupe node alone: UNIMPLEMENTED says that what answers is none.
+  expected<node::v1::DevicesResponse> devices();
+
   const std::string& target() const noexcept;
 
   /// Waits; true when the time has passed, false when the token was cancelled meanwhile.
