@@ -74,7 +74,7 @@ TEST_F(node_service_test, tells_what_a_device_does_at_this_moment) {
   await([&] { return pool->stats().busy == 0; });
   const auto idle = ask().devices(0).pool();
   EXPECT_EQ(idle.busy() + idle.queued(), 0u);
-  EXPECT_EQ(idle.finished(), 2u);
+  EXPECT_GT(idle.finished(), busy.finished());
 }
 
 TEST_F(node_service_test, server_metadata_names_the_devices) {
