@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -59,7 +60,7 @@ void add_shares(const wire::Device& device, table& rows) {
   for (const auto& share : device.pool().shares())
     rows.push_back({one_line(share.name()), one_line(device.name()), to_text(share.weight()),
                     std::to_string(share.threads()), std::to_string(share.running()), std::to_string(share.queued()),
-                    to_text(share.seconds())});
+                    to_text(std::round(share.seconds() * 1000) / 1000)});
 }
 
 std::string to_text(const wire::DevicesResponse& found) {

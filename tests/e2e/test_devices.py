@@ -6,6 +6,8 @@ import math
 import os
 import pathlib
 import re
+import shutil
+import subprocess
 import time
 import urllib.parse
 
@@ -14,7 +16,7 @@ import pytest
 import tritonclient.grpc as triton
 
 from conftest import IDENTITY
-from messages import raw_request, slow_request, status_of, stub_of
+from messages import raw_request, slow_request, status_of, stub_of, texts
 from node import PATIENCE
 from streams import EXAMPLES
 
@@ -132,6 +134,42 @@ def test_a_device_that_is_not_there_makes_the_model_unavailable_and_no_other_tak
     there = ", ".join(devices_of(node))
     assert states == {"identity": ("READY", ""),
                       "broken": ("UNAVAILABLE", f"there is no device 'GPU.99'; this machine has: {there}")}
+
+
+@pytest.fixture
+def another_processor(program, tmp_path, monkeypatch):
+    """Has the nodes of a test find one more device: OpenVINO's own plug-in for processors, by another name."""
+    skillset = program.parent.parent / "lib" / "troupe" / "skillsets" / "text_embedding.so"
+    needed = subprocess.run(["ldd", skillset], capture_output=True, text=True, check=True).stdout
+    library = pathlib.Path(re.search(r"=> (\S+/libopenvino\.so\S*)", needed)[1])
+    plugins = "".join(f'<plugin name="{name}" location="{library.parent}/libopenvino_intel_cpu_plugin.so"/>'
+                      for name in ("CPU", "2ND-CPU"))
+    (tmp_path / "plugins.xml").write_text(f"<ie><plugins>{plugins}</plugins></ie>")
+    shutil.copy(library, tmp_path)  # which looks beside itself for plugins.xml
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"{tmp_path}:{library.parent}")
+    return "2ND-CPU"
+
+
+def test_what_else_a_runtime_finds_is_a_device_for_its_models_alone(make_node, minilm, devices_of, another_processor):
+    place = f'device = "{another_processor}"\non_failure = "unavailable"\n'
+    node = make_node({"identity": IDENTITY + place})
+    node.write_model("minilm", place + (minilm / "model.toml").read_text(),
+                     [file for file in minilm.iterdir() if file.name != "model.toml"])
+    devices = devices_of(node.start().wait_ready())
+    assert list(devices) == [another_processor, "CPU"]
+    found = devices[another_processor]
+    assert [runtime["name"] for runtime in found["runtimes"]] == ["OpenVINO"]
+    assert (found["cores"], found["instruction_sets"], found["pool"]["threads"]) == (0, [], 1)
+    assert [share["name"] for share in found["pool"]["shares"]] == ["minilm"]
+    assert node.log.events("model ready", model="minilm", device=another_processor)
+    [unavailable] = node.log.events("model unavailable", model="identity")
+    assert f"skillset 'identity' finds no device '{another_processor}'" in unavailable["reason"]
+    with triton.InferenceServerClient(node.address) as client:
+        assert client.infer("minilm", texts("a text")).as_numpy("embedding").shape == (1, 384)
+        names = [e.split("?")[0] for e in client.get_server_metadata().extensions if e.startswith("troupe.device/")]
+        assert names == [f"troupe.device/{another_processor}", "troupe.device/CPU"]
+        [group] = client.get_model_config("minilm").config.instance_group
+        assert group.kind == group.KIND_MODEL
 
 
 def test_people_get_tables(node, troupe, devices_of):
