@@ -32,6 +32,31 @@ expected<std::shared_ptr<executor_pool>> make_pool(const device& what) {
   }
 }
 
+/// Words with spaces between them.
+void append(std::string& text, const std::string& word) {
+  text += (text.empty() ? "" : " ") + word;
+}
+
+void log_ready(const device& what) {
+  std::string sets, runtimes, capabilities;
+  for (const auto& name : what.instruction_sets)
+    append(sets, name);
+  for (const auto& runtime : what.runtimes) {
+    append(runtimes, runtime.runtime + " " + runtime.version);
+    for (const auto& word : runtime.capabilities)
+      append(capabilities, word);
+  }
+  log_event(spdlog::level::info, "device ready",
+            {{"device", what.name},
+             {"name", what.full_name},
+             {"slots", what.slots},
+             {"cores", what.cores},
+             {"bytes", what.bytes},
+             {"instruction_sets", sets},
+             {"runtimes", runtimes},
+             {"capabilities", capabilities}});
+}
+
 caf::behavior device_actor(caf::stateful_actor<device_state>* self, device what, std::shared_ptr<device_table> table) {
   self->set_exit_handler([self, table, name = what.name](const caf::exit_msg& exit) {
     if (self->state.exit_reason)
@@ -55,9 +80,8 @@ caf::behavior device_actor(caf::stateful_actor<device_state>* self, device what,
         if (!pool)
           return to_caf(pool.error());
         self->state.pool = *std::move(pool);
-        table->insert(what.name, self->state.pool);
-        log_event(spdlog::level::info, "device ready",
-                  {{"device", what.name}, {"slots", what.slots}, {"bytes", what.bytes}});
+        table->insert(what, self->state.pool);
+        log_ready(what);
         return caf::unit;
       },
   };
@@ -67,26 +91,35 @@ caf::behavior device_actor(caf::stateful_actor<device_state>* self, device what,
 
 std::shared_ptr<executor_pool> device_table::find(const std::string& device) const {
   const std::lock_guard lock{mutex_};
-  const auto i = pools_.find(device);
-  return i == pools_.end() ? nullptr : i->second;
+  const auto i = running_.find(device);
+  return i == running_.end() ? nullptr : i->second.pool;
 }
 
 std::vector<std::string> device_table::names() const {
   const std::lock_guard lock{mutex_};
   std::vector<std::string> result;
-  for (const auto& [name, pool] : pools_)
+  for (const auto& [name, running] : running_)
     result.push_back(name);
   return result;
 }
 
-void device_table::insert(const std::string& device, std::shared_ptr<executor_pool> pool) {
+std::vector<running_device> device_table::all() const {
   const std::lock_guard lock{mutex_};
-  pools_.insert_or_assign(device, std::move(pool));
+  std::vector<running_device> result;
+  for (const auto& [name, running] : running_)
+    result.push_back(running);
+  return result;
+}
+
+void device_table::insert(device what, std::shared_ptr<executor_pool> pool) {
+  const std::lock_guard lock{mutex_};
+  auto name = what.name;
+  running_.insert_or_assign(std::move(name), running_device{std::move(what), std::move(pool)});
 }
 
 void device_table::erase(const std::string& device) {
   const std::lock_guard lock{mutex_};
-  pools_.erase(device);
+  running_.erase(device);
 }
 
 caf::actor spawn_device(caf::actor_system& system, device what, std::shared_ptr<device_table> table) {

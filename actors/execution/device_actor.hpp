@@ -14,7 +14,13 @@ namespace troupe {
 
 class executor_pool;
 
-/// Which executor pool belongs to which device right now. Thread-safe.
+/// A device and what works on it.
+struct running_device {
+  device what;
+  std::shared_ptr<executor_pool> pool;
+};
+
+/// The devices that run right now, and which executor pool belongs to which. Thread-safe.
 class device_table {
  public:
   /// The pool of a device; null when there is no such device, or its actor does not run.
@@ -23,12 +29,15 @@ class device_table {
   /// The names of all devices that run.
   std::vector<std::string> names() const;
 
-  void insert(const std::string& device, std::shared_ptr<executor_pool> pool);
+  /// All devices that run, in the order of their names.
+  std::vector<running_device> all() const;
+
+  void insert(device what, std::shared_ptr<executor_pool> pool);
   void erase(const std::string& device);
 
  private:
   mutable std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<executor_pool>> pools_;
+  std::map<std::string, running_device> running_;
 };
 
 /// Spawns the owner of one device: it starts the device's executor pool, enters it in `table`, and when it is stopped

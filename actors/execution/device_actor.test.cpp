@@ -27,6 +27,9 @@ TEST(device_actor, owns_its_pool_and_outlives_its_work) {
   EXPECT_EQ(table->find("CPU"), nullptr);
   self->request(actor, caf::infinite, start_atom::value).receive([] {}, [](const caf::error&) { FAIL(); });
   EXPECT_EQ(table->names(), std::vector<std::string>{"CPU"});
+  ASSERT_EQ(table->all().size(), 1u);
+  EXPECT_EQ(table->all().front().what.slots, 1u);
+  EXPECT_EQ(table->all().front().pool, table->find("CPU"));
   std::binary_semaphore running{0}, go{0};
   bool ended = false;
   ASSERT_TRUE(table->find("CPU")->submit(make_job([&] {
@@ -79,7 +82,7 @@ TEST(device_table, stress_devices_come_and_go_while_others_look) {
     threads.emplace_back([&, name] {
       for (int i = 0; i != 200; ++i) {
         const auto pool = std::make_shared<executor_pool>(name, pool_capacity{1});
-        table.insert(name, pool);
+        table.insert({name, 1}, pool);
         EXPECT_EQ(table.find(name), pool);
         table.erase(name);
         EXPECT_EQ(table.find(name), nullptr);

@@ -3,13 +3,23 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <fstream>
+#include <iterator>
 #include <optional>
+#include <set>
+#include <sstream>
+#include <string_view>
 #include <thread>
 
 namespace troupe {
 namespace {
+
+/// In the order in which they came.
+constexpr std::array<std::string_view, 14> useful_sets{
+    "sse4_2",   "avx",         "f16c",        "fma",         "avx2",     "avx_vnni", "avx512f",
+    "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"};
 
 std::size_t affinity_cores() {
   cpu_set_t set;
@@ -55,6 +65,16 @@ std::uint64_t total_memory(const std::filesystem::path& meminfo) {
   return 0;
 }
 
+/// What stands behind the colon in the first line of `/proc/cpuinfo` that begins with `key`; the cores of one machine
+/// hardly differ in it.
+std::string first_line_of(const std::filesystem::path& cpuinfo, std::string_view key) {
+  std::ifstream in{cpuinfo};
+  for (std::string line; std::getline(in, line);)
+    if (const auto colon = line.find(": "); line.starts_with(key) && colon != std::string::npos)
+      return line.substr(colon + 2);
+  return {};
+}
+
 }  // namespace
 
 std::size_t usable_cores(const std::filesystem::path& cgroup_root) {
@@ -74,8 +94,41 @@ std::uint64_t usable_memory(const std::filesystem::path& cgroup_root, const std:
   return bytes;
 }
 
-std::vector<device> probe_devices() {
-  return {{"CPU", usable_cores(), usable_memory()}};
+std::string processor_name(const std::filesystem::path& cpuinfo) {
+  return first_line_of(cpuinfo, "model name\t");
+}
+
+std::vector<std::string> instruction_sets(const std::filesystem::path& cpuinfo) {
+  std::istringstream flags{first_line_of(cpuinfo, "flags\t")};
+  const std::set<std::string, std::less<>> has{std::istream_iterator<std::string>{flags}, {}};
+  std::vector<std::string> result;
+  for (const auto name : useful_sets)
+    if (has.contains(name))
+      result.emplace_back(name);
+  return result;
+}
+
+void add_runtime_devices(std::vector<device>& devices, const std::vector<runtime_device>& found) {
+  for (const auto& one : found) {
+    auto known = std::find_if(devices.begin(), devices.end(), [&](const auto& d) { return d.name == one.name; });
+    if (known == devices.end())
+      known = devices.insert(known, {.name = one.name, .slots = 1, .full_name = one.full_name});
+    // Skillsets may share a runtime.
+    if (std::find(known->runtimes.begin(), known->runtimes.end(), one) == known->runtimes.end())
+      known->runtimes.push_back(one);
+  }
+}
+
+std::vector<device> probe_devices(const std::vector<runtime_device>& found) {
+  const auto cores = usable_cores();
+  std::vector<device> devices{{.name = "CPU",
+                               .slots = cores,
+                               .bytes = usable_memory(),
+                               .cores = cores,
+                               .full_name = processor_name(),
+                               .instruction_sets = instruction_sets()}};
+  add_runtime_devices(devices, found);
+  return devices;
 }
 
 }  // namespace troupe

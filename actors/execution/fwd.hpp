@@ -6,5 +6,7 @@ struct device;
 class device_table;
 class executor_pool;
 class pool_job;
+struct running_device;
+struct runtime_device;
 
 }  // namespace troupe

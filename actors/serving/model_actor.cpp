@@ -7,6 +7,7 @@
 #include "actors/serving/instance_actor.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
+#include "actors/serving/skillset_catalog.hpp"
 #include "actors/supervision/supervisor.hpp"
 
 #include <caf/actor_cast.hpp>
@@ -18,6 +19,7 @@
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 
+#include <algorithm>
 #include <optional>
 
 namespace troupe {
@@ -60,8 +62,25 @@ struct model_actor_state {
 
 using model_self = caf::stateful_actor<model_actor_state>;
 
+/// OK when the model's skillset computes on the model's device. That the machine has it, and that somebody else does,
+/// is not enough: a skillset without devices would work on the processor in silence.
+expected<void> check_device(const model_folder& folder) {
+  if (folder.device == "CPU")
+    return {};
+  const auto devices = devices_of(*folder.skills);
+  if (!devices)
+    return devices.error();
+  if (std::any_of(devices->begin(), devices->end(), [&](const auto& found) { return found.name == folder.device; }))
+    return {};
+  return make_error(status_code::unavailable,
+                    "skillset '" + std::string{folder.skills->name()} + "' finds no device '" + folder.device + "'",
+                    "'troupe devices' tells which runtime finds what");
+}
+
 load_result load(const model_folder& folder, const cancel_token& token) noexcept {
   try {
+    if (const auto there = check_device(folder); !there)
+      return {nullptr, there.error()};
     if (const auto verified = verify_files(folder, token); !verified)
       return {nullptr, verified.error()};
     auto loaded = folder.skills->load(settings_of(folder), token);

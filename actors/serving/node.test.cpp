@@ -30,7 +30,7 @@ struct node_test : testing::Test {
 
   void start(std::vector<model_folder> models) {
     node_parts parts;
-    parts.devices = {{"CPU", 2}};
+    parts.devices = devices;
     parts.models = std::move(models);
     parts.context = {std::make_shared<device_table>(), routes, [this](const error& e) { fatal.set_value(e); }};
     root = spawn_node(system, std::move(parts));
@@ -56,6 +56,7 @@ struct node_test : testing::Test {
   }
 
   scripted_skillset skills;
+  std::vector<device> devices{{"CPU", 2}};
   caf::actor_system_config config;
   caf::actor_system system{config};
   caf::scoped_actor self{system};
@@ -128,6 +129,26 @@ TEST_F(node_test, a_device_that_is_not_there_makes_the_model_unavailable) {
   start({on_gpu});
   await_state("m", model_state::unavailable);
   EXPECT_EQ(model("m").current().reason, "there is no device 'GPU'; this machine has: CPU");
+}
+
+TEST_F(node_test, a_model_runs_on_a_device_that_its_skillset_finds) {
+  devices.push_back({"GPU", 1});
+  skills.on_devices = [] { return std::vector<runtime_device>{{"Engine", "1", "GPU"}}; };
+  auto on_gpu = folder("m");
+  on_gpu.device = "GPU";
+  start({on_gpu});
+  await_state("m", model_state::ready);
+  EXPECT_EQ(skills.last.device, "GPU");
+}
+
+TEST_F(node_test, a_device_that_only_others_find_makes_the_model_unavailable) {
+  devices.push_back({"GPU", 1});
+  auto on_gpu = folder("m");
+  on_gpu.device = "GPU";
+  start({on_gpu});
+  await_state("m", model_state::unavailable);
+  EXPECT_EQ(model("m").current().reason,
+            "skillset 'scripted' finds no device 'GPU'; 'troupe devices' tells which runtime finds what");
 }
 
 TEST_F(node_test, can_be_stopped_while_a_model_loads_or_warms_up) {

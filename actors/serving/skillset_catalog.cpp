@@ -1,12 +1,24 @@
 #include "actors/serving/skillset_catalog.hpp"
 
+#include "actors/concurrency/log.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <iterator>
 #include <set>
+#include <utility>
 
 namespace troupe {
+
+expected<std::vector<runtime_device>> devices_of(skillset& skills) try {
+  return skills.devices();
+} catch (const std::exception& e) {
+  return make_error(status_code::internal, "asking for the devices failed: " + std::string{e.what()});
+} catch (...) {
+  return make_error(status_code::internal, "asking for the devices threw something that is no exception");
+}
 
 skillset_catalog::skillset_catalog(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
@@ -32,6 +44,24 @@ expected<skillset*> skillset_catalog::find(const std::string& name) {
   if (found)
     opened_.emplace(name, *found);
   return found;
+}
+
+std::vector<runtime_device> skillset_catalog::devices() const {
+  std::vector<runtime_device> result;
+  const auto add = [&](skillset& skills) {
+    auto found = devices_of(skills);
+    if (found)
+      std::move(found->begin(), found->end(), std::back_inserter(result));
+    else
+      log_event(spdlog::level::warn, "devices unknown",
+                {{"skillset", skills.name()}, {"reason", found.error().message()}});
+  };
+  const std::lock_guard lock{mutex_};
+  for (const auto& [name, skills] : built_in_)
+    add(*skills);
+  for (const auto& [name, skills] : opened_)
+    add(*skills);
+  return result;
 }
 
 std::string skillset_catalog::names() const {

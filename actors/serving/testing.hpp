@@ -95,6 +95,9 @@ class scripted_skillset final : public skillset {
     return std::unique_ptr<loaded_model>{std::make_unique<model>(*this)};
   }
 
+  expected<std::vector<runtime_device>> devices() override { return on_devices(); }
+
+  std::function<expected<std::vector<runtime_device>>()> on_devices = [] { return std::vector<runtime_device>{}; };
   std::function<std::optional<error>(const cancel_token&)> on_load = [](const auto&) { return std::nullopt; };
   work on_run = [](const auto&, const auto&) { return inference_response{}; };
   model_settings last;

@@ -6,6 +6,7 @@
 #include "actors/gateway/grpc/grpc_gateway.hpp"
 #include "actors/serving/model_repository.hpp"
 #include "actors/serving/node.hpp"
+#include "actors/serving/node_metrics.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
 #include "actors/serving/skillset_catalog.hpp"
@@ -89,7 +90,9 @@ node_process::node_process(node_config config, std::string ready_file, std::stri
       ready_file_(std::move(ready_file)),
       command_line_(std::move(command_line)),
       routes_(std::make_shared<router>()),
-      loader_(std::make_shared<model_repository>()) {}
+      loader_(std::make_shared<model_repository>()),
+      devices_(std::make_shared<device_table>()),
+      metrics_(std::make_shared<node_metrics>(routes_, devices_)) {}
 
 node_process::~node_process() = default;
 
@@ -136,12 +139,12 @@ void node_process::handle_events() {
 void node_process::start(caf::actor_system& system, std::vector<model_folder> models,
                          std::shared_ptr<skillset_catalog> catalog) {
   node_parts parts;
-  parts.devices = probe_devices();
+  parts.devices = probe_devices(catalog->devices());
   if (config_.cpu_slots)
     parts.devices.front().slots = *config_.cpu_slots;
   parts.models = std::move(models);
-  parts.context = {std::make_shared<device_table>(), routes_,
-                   [this](const error& e) { post([this, e] { on_failed(e); }); }};
+  parts.context = {devices_, routes_, [this](const error& e) { post([this, e] { on_failed(e); }); },
+                   metrics_->on_report()};
   parts.repository = {config_.models, std::move(catalog), config_.grpc.drain};
   parts.loader = loader_;
   parts.gateways.push_back({"grpc", [this](caf::actor_system& sys) { return spawn_gateway(sys); },
@@ -160,7 +163,8 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
 }
 
 caf::actor node_process::spawn_gateway(caf::actor_system& system) {
-  return spawn_grpc_gateway(system, config_.grpc, {routes_, loader_}, skip_drain_.token(), [this](std::string address) {
+  const gateway_links links{routes_, loader_, devices_, metrics_};
+  return spawn_grpc_gateway(system, config_.grpc, links, skip_drain_.token(), [this](std::string address) {
     post([this, address = std::move(address)] { address_ = address; });
   });
 }

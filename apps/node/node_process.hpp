@@ -17,7 +17,9 @@
 
 namespace troupe {
 
+class device_table;
 class model_repository;
+class node_metrics;
 class router;
 class skillset_catalog;
 struct model_folder;
@@ -60,6 +62,8 @@ class node_process {
   const std::string command_line_;
   const std::shared_ptr<router> routes_;
   const std::shared_ptr<model_repository> loader_;
+  const std::shared_ptr<device_table> devices_;
+  const std::shared_ptr<node_metrics> metrics_;
   cancel_scope skip_drain_;
   caf::actor root_;
   caf::actor watcher_;  // asks the root to start, and hears of its end

@@ -2,6 +2,7 @@
 
 #include "apps/troupe/format.hpp"
 #include "inference/grpc_service.grpc.pb.h"
+#include "troupe/node/v1/node.grpc.pb.h"
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
@@ -64,6 +65,7 @@ struct client::state {
   cancel_token token;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<wire::GRPCInferenceService::Stub> stub;
+  std::unique_ptr<node::v1::Node::Stub> about_node;
 
   error explain(const grpc::Status& status) const {
     if (token.cancelled())
@@ -80,15 +82,14 @@ struct client::state {
     return make_error(code, status.error_message());
   }
 
-  template <class Request, class Response>
-  expected<Response> call(grpc::Status (wire::GRPCInferenceService::Stub::*method)(grpc::ClientContext*, const Request&,
-                                                                                   Response*),
+  template <class Stub, class Request, class Response>
+  expected<Response> call(Stub& of, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                           const Request& request) {
     grpc::ClientContext context;
     context.set_deadline(deadline_after(timeout));
     const std::stop_callback cancel{token.stop(), [&] { context.TryCancel(); }};
     Response response;
-    const auto status = (stub.get()->*method)(&context, request, &response);
+    const auto status = (of.*method)(&context, request, &response);
     if (!status.ok())
       return explain(status);
     return response;
@@ -122,6 +123,7 @@ expected<void> check_target(std::string_view target) {
 client::client(std::string target, seconds timeout, cancel_token token) : state_(std::make_unique<state>()) {
   state_->channel = connect(target);
   state_->stub = wire::GRPCInferenceService::NewStub(state_->channel);
+  state_->about_node = node::v1::Node::NewStub(state_->channel);
   state_->target = std::move(target);
   state_->timeout = timeout;
   state_->token = std::move(token);
@@ -130,25 +132,27 @@ client::client(std::string target, seconds timeout, cancel_token token) : state_
 client::~client() = default;
 
 expected<bool> client::ready() {
-  auto response = state_->call(&wire::GRPCInferenceService::Stub::ServerReady, wire::ServerReadyRequest{});
+  auto response =
+      state_->call(*state_->stub, &wire::GRPCInferenceService::Stub::ServerReady, wire::ServerReadyRequest{});
   if (!response)
     return response.error();
   return response->ready();
 }
 
 expected<wire::ServerMetadataResponse> client::server() {
-  return state_->call(&wire::GRPCInferenceService::Stub::ServerMetadata, wire::ServerMetadataRequest{});
+  return state_->call(*state_->stub, &wire::GRPCInferenceService::Stub::ServerMetadata, wire::ServerMetadataRequest{});
 }
 
 expected<wire::RepositoryIndexResponse> client::index() {
-  return state_->call(&wire::GRPCInferenceService::Stub::RepositoryIndex, wire::RepositoryIndexRequest{});
+  return state_->call(*state_->stub, &wire::GRPCInferenceService::Stub::RepositoryIndex,
+                      wire::RepositoryIndexRequest{});
 }
 
 expected<wire::ModelMetadataResponse> client::metadata(const std::string& model, const std::string& version) {
   wire::ModelMetadataRequest request;
   request.set_name(model);
   request.set_version(version);
-  return state_->call(&wire::GRPCInferenceService::Stub::ModelMetadata, request);
+  return state_->call(*state_->stub, &wire::GRPCInferenceService::Stub::ModelMetadata, request);
 }
 
 expected<void> client::load(const std::string& model, const std::string& settings) {
@@ -170,7 +174,14 @@ expected<void> client::unload(const std::string& model) {
 expected<wire::ModelInferResponse> client::infer(const wire::ModelInferRequest& request) {
   if (request.ByteSizeLong() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
     return make_error(status_code::resource_exhausted, "the request is larger than the 2 GiB that protobuf can carry");
-  return state_->call(&wire::GRPCInferenceService::Stub::ModelInfer, request);
+  return state_->call(*state_->stub, &wire::GRPCInferenceService::Stub::ModelInfer, request);
+}
+
+expected<node::v1::DevicesResponse> client::devices() {
+  auto response = state_->call(*state_->about_node, &node::v1::Node::Stub::Devices, node::v1::DevicesRequest{});
+  if (!response && response.error().code == status_code::unimplemented)
+    return make_error(status_code::unimplemented, target() + " tells nothing of its devices", "ask a Troupe node");
+  return response;
 }
 
 const std::string& client::target() const noexcept {

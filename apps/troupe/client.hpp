@@ -33,6 +33,9 @@ class client {
   expected<void> unload(const std::string& model);
   expected<inference::ModelInferResponse> infer(const inference::ModelInferRequest& request);
 
+  /// Of a Troupe node alone: UNIMPLEMENTED says that what answers is none.
+  expected<node::v1::DevicesResponse> devices();
+
   const std::string& target() const noexcept;
 
   /// Waits; true when the time has passed, false when the token was cancelled meanwhile.

@@ -11,6 +11,12 @@ class ServerMetadataResponse;
 
 }  // namespace inference
 
+namespace troupe::node::v1 {
+
+class DevicesResponse;
+
+}  // namespace troupe::node::v1
+
 namespace troupe::cli {
 
 class client;

@@ -1,5 +1,6 @@
 #include "apps/troupe/client.hpp"
 #include "apps/troupe/complete.hpp"
+#include "apps/troupe/devices.hpp"
 #include "apps/troupe/embed.hpp"
 #include "apps/troupe/exit_code.hpp"
 #include "apps/troupe/infer.hpp"
@@ -106,6 +107,9 @@ void add_model_control(arguments& args) {
 void add_questions(arguments& args) {
   args.app.add_subcommand("models", "List the models, what they take and give, and their state")->callback([&] {
     args.command = models;
+  });
+  args.app.add_subcommand("devices", "List the node's devices, what they can do and how busy they are")->callback([&] {
+    args.command = devices;
   });
   auto& status_command = *args.app.add_subcommand("status", "Say who answers and whether it is ready");
   status_command.add_option("--wait", args.wait, "Wait so long for it, as in 30 or 2m")->transform(duration());

@@ -3,6 +3,7 @@
 #include "actors/concurrency/cancel_scope.hpp"
 #include "actors/concurrency/error.hpp"
 #include "actors/execution/batch_shape.hpp"
+#include "actors/execution/runtime_device.hpp"
 #include "skillsets/sdk/tensor.hpp"
 
 #include <cstdint>
@@ -158,7 +159,8 @@ class loaded_model {
 };
 
 /// A plug-in that can do one task with any model of that task. Its functions are called from threads of an executor
-/// pool, may block, and may throw: the platform turns an exception into an INTERNAL error of that one call.
+/// pool, or before the node starts, may block, and may throw: the platform turns an exception into an INTERNAL error of
+/// that one call.
 class skillset {
  public:
   virtual ~skillset() = default;
@@ -175,6 +177,10 @@ class skillset {
   /// Loads a model; blocking, for as long as seconds. Errors: NOT_FOUND for a role that is missing from `files`,
   /// INVALID_ARGUMENT for a file that is not what it should be, CANCELLED.
   virtual expected<std::unique_ptr<loaded_model>> load(const model_settings& settings, const cancel_token& token) = 0;
+
+  /// The devices on which models can be loaded, as the skillset's runtime finds them on this machine at this moment;
+  /// blocking. None unless it is overridden: such a skillset computes on the processor, and nowhere else.
+  virtual expected<std::vector<runtime_device>> devices() { return std::vector<runtime_device>{}; }
 };
 
 /// The symbol that a skillset's shared object exports: `extern "C" troupe::skillset* troupe_skillset()`. The skillset

@@ -3,6 +3,7 @@
 #include "skillsets/text_embedding/encoder_file.hpp"
 
 #include <algorithm>
+#include <openvino/core/version.hpp>
 #include <openvino/runtime/compiled_model.hpp>
 #include <openvino/runtime/core.hpp>
 #include <openvino/runtime/exception.hpp>
@@ -21,7 +22,32 @@ ov::AnyMap properties_for(const compile_target& target) {
   return properties;
 }
 
+/// `2025.1.0` of `2025.1.0-18503-6fec06580ab-releases/2025/1`.
+std::string openvino_version() {
+  const std::string build = ov::get_openvino_version().buildNumber;
+  return build.substr(0, build.find('-'));
+}
+
+/// What a device says of itself; nothing where its plug-in doesn't, as a broken driver's may not.
+template <class Property>
+typename Property::value_type ask(const ov::Core& core, const std::string& device, const Property& property) try {
+  return core.get_property(device, property);
+} catch (const std::exception&) {
+  return {};
+}
+
 }  // namespace
+
+expected<std::vector<runtime_device>> openvino_devices() try {
+  const ov::Core core;
+  std::vector<runtime_device> result;
+  for (const auto& name : core.get_available_devices())
+    result.push_back({"OpenVINO", openvino_version(), name, ask(core, name, ov::device::full_name),
+                      ask(core, name, ov::device::capabilities)});
+  return result;
+} catch (const std::exception& e) {
+  return make_error(status_code::internal, "OpenVINO can't tell its devices: " + one_line(e));
+}
 
 expected<void> check_device(ov::Core& core, const std::string& device) {
   const auto available = core.get_available_devices();

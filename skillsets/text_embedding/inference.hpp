@@ -2,6 +2,7 @@
 
 #include "actors/concurrency/cancel_scope.hpp"
 #include "actors/concurrency/error.hpp"
+#include "actors/execution/runtime_device.hpp"
 
 #include <condition_variable>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <mutex>
 #include <openvino/runtime/infer_request.hpp>
 #include <string>
+#include <vector>
 
 namespace ov {
 class CompiledModel;
@@ -23,6 +25,9 @@ struct compile_target {
   std::string device;  ///< such as `CPU`
   bool bf16 = false;   ///< compute in bf16, else in f32
 };
+
+/// The devices that OpenVINO finds on this machine, with what each says of itself. INTERNAL when OpenVINO fails.
+expected<std::vector<runtime_device>> openvino_devices();
 
 /// OK, or UNAVAILABLE with the devices that there are.
 expected<void> check_device(ov::Core& core, const std::string& device);

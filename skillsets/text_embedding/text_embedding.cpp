@@ -487,6 +487,8 @@ class embedding_skillset final : public skillset {
       return make_error(status_code::internal, "can't load model '" + settings.name + "': " + one_line(e));
     }
   }
+
+  expected<std::vector<runtime_device>> devices() override { return openvino_devices(); }
 };
 
 }  // namespace

@@ -1,12 +1,13 @@
 """Where the node is, and nodes to share."""
 
 import pathlib
+import subprocess
 
 import pytest
 import tritonclient.grpc as triton
 
 from messages import stub_of
-from node import Node
+from node import PATIENCE, Node
 
 IDENTITY = 'skillset = "identity"\n'
 
@@ -19,6 +20,17 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def program(request):
     return request.config.getoption("build").resolve() / "bin" / "troupe-node"
+
+
+@pytest.fixture(scope="session")
+def troupe(program):
+    """Runs troupe with arguments; the completed process with its text."""
+
+    def run(*arguments, **options):
+        return subprocess.run([program.with_name("troupe"), *arguments], capture_output=True, text=True,
+                              timeout=PATIENCE, **options)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -13,16 +13,6 @@ import pytest
 from conftest import IDENTITY
 from node import PATIENCE, Node
 
-@pytest.fixture(scope="session")
-def troupe(program):
-    """Runs troupe with arguments; the completed process with its text."""
-
-    def run(*arguments, **options):
-        return subprocess.run([program.with_name("troupe"), *arguments], capture_output=True, text=True,
-                              timeout=PATIENCE, **options)
-
-    return run
-
 
 @pytest.fixture(scope="module")
 def embedder(program, minilm):
@@ -206,6 +196,7 @@ def test_output_that_is_lost_is_a_failure(program, node):
 
 @pytest.mark.parametrize("line, words", [
     ("troupe st", ["status"]),
+    ("troupe d", ["devices"]),
     ("troupe infer ", ["identity"]),
     ("troupe --json embed --model id", ["identity"]),
     ("troupe embed --sim", ["--similarity"]),

@@ -35,8 +35,9 @@ def test_server_metadata_names_the_program(client):
     metadata = client.get_server_metadata()
     assert metadata.name == "troupe"
     assert metadata.version.count(".") == 2
-    assert set(metadata.extensions) == {"model_configuration", "model_repository", "statistics", "system_shared_memory",
-                                        "parameters", "logging"}
+    standard = {name for name in metadata.extensions if not name.startswith("troupe.")}
+    assert standard == {"model_configuration", "model_repository", "statistics", "system_shared_memory", "parameters",
+                        "logging"}
 
 
 def test_model_metadata_lists_inputs_and_outputs(client):
@@ -125,6 +126,7 @@ def test_sequences_and_classification_are_refused_rather_than_ignored(client):
 def test_reflection_lists_the_services(node):
     with grpc.insecure_channel(node.address) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
-        assert {"inference.GRPCInferenceService", "grpc.health.v1.Health"} <= set(database.get_services())
+        services = {"inference.GRPCInferenceService", "troupe.node.v1.Node", "grpc.health.v1.Health"}
+        assert services <= set(database.get_services())
         described = database.FindFileContainingSymbol("inference.GRPCInferenceService")
         assert "ModelInfer" in [method.name for method in described.service[0].method]

@@ -1,9 +1,11 @@
 #pragma once
 
 #include "actors/concurrency/virtual_clock.hpp"
+#include "actors/execution/device_actor.hpp"
 #include "actors/gateway/grpc/grpc_gateway.hpp"
 #include "actors/gateway/grpc/testing.hpp"
 #include "actors/serving/instance_runner.hpp"
+#include "actors/serving/node_metrics.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/testing.hpp"
 #include "actors/supervision/supervisor.hpp"
@@ -133,7 +135,7 @@ struct gateway_test : testing::Test {
     settings.listen = listen;
     settings.shared_memory = true;
     std::promise<std::string> listening;
-    gateway = spawn_grpc_gateway(system, settings, {routes, loader}, skip.token(),
+    gateway = spawn_grpc_gateway(system, settings, {routes, loader, devices, metrics}, skip.token(),
                                  [&](std::string bound) { listening.set_value(std::move(bound)); });
     caf::error failure;
     self->request(gateway, caf::infinite, start_atom::value).receive([] {}, [&](const caf::error& e) { failure = e; });
@@ -215,6 +217,8 @@ struct gateway_test : testing::Test {
   std::shared_ptr<router> routes = std::make_shared<router>();
   std::shared_ptr<model_repository> loader;
   std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", pool_capacity{2});
+  std::shared_ptr<device_table> devices = std::make_shared<device_table>();
+  std::shared_ptr<node_metrics> metrics = std::make_shared<node_metrics>(routes, devices);
   std::vector<std::shared_ptr<instance_runner>> runners;
   virtual_clock clock;
   cancel_scope skip{scope_options{.clock = &clock}};

@@ -3,6 +3,7 @@
 #include "actors/concurrency/await.hpp"
 #include "actors/concurrency/log.hpp"
 #include "actors/gateway/grpc/inference_service.hpp"
+#include "actors/gateway/grpc/node_service.hpp"
 #include "actors/gateway/grpc/status.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
@@ -43,6 +44,7 @@ struct gateway_state {
   grpc_settings settings;
   std::shared_ptr<call_context> context = std::make_shared<call_context>();
   std::unique_ptr<inference_service> service;
+  std::unique_ptr<node_service> about_node;
   std::unique_ptr<grpc::Server> server;
   std::optional<std::size_t> subscription;
   std::optional<caf::error> exit_reason;
@@ -91,6 +93,7 @@ expected<std::string> listen(gateway_state& state) {
   state.context->shares_memory = state.settings.shared_memory;
   state.context->most_shared_bytes = static_cast<std::uint64_t>(state.settings.max_message_bytes);
   state.service = std::make_unique<inference_service>(state.context);
+  state.about_node = std::make_unique<node_service>(state.context);
   grpc::ServerBuilder builder;
   int port = 0;
   // Without this two nodes could share a port and each get a part of the requests.
@@ -102,6 +105,7 @@ expected<std::string> listen(gateway_state& state) {
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(state.service.get());
+  builder.RegisterService(state.about_node.get());
   if (is_address(address))
     state.server = builder.BuildAndStart();
   if (!state.server || port == 0)
@@ -189,6 +193,8 @@ caf::behavior grpc_gateway(gateway_self* self, grpc_settings settings, gateway_l
   self->state.settings = std::move(settings);
   self->state.context->routes = std::move(links.routes);
   self->state.context->loader = std::move(links.loader);
+  self->state.context->devices = std::move(links.devices);
+  self->state.context->metrics = std::move(links.metrics);
   self->set_exit_handler([self, skip_drain](const caf::exit_msg& exit) { on_exit(self, exit.reason, skip_drain); });
   return {
       [self, on_listening](start_atom) -> caf::result<void> {

@@ -12,7 +12,9 @@
 
 namespace troupe {
 
+class device_table;
 class model_repository;
+class node_metrics;
 class router;
 
 /// How the gRPC gateway listens and how it ends.
@@ -29,13 +31,16 @@ struct grpc_settings {
 struct gateway_links {
   std::shared_ptr<router> routes;
   std::shared_ptr<model_repository> loader;  ///< null: models can't be loaded and unloaded
+  std::shared_ptr<device_table> devices;
+  std::shared_ptr<const node_metrics> metrics;
 };
 
-/// Spawns the actor that speaks gRPC: the Open Inference Protocol, health (per model, too) and reflection. It has
-/// started once the port is bound, and then calls `on_listening` with the address; UNAVAILABLE when it can't be bound.
-/// Stopped, it refuses new calls, lets those under way finish for `drain`, or until `skip_drain` is cancelled, and
-/// cancels the rest with UNAVAILABLE, for which it waits as long as `grace`; both by the clock of `skip_drain`. The
-/// actor has a thread of its own, because gRPC blocks to start and to stop.
+/// Spawns the actor that speaks gRPC: the Open Inference Protocol, what the node tells of itself (troupe.node.v1),
+/// health (per model, too) and reflection. It has started once the port is bound, and then calls `on_listening` with
+/// the address; UNAVAILABLE when it can't be bound. Stopped, it refuses new calls, lets those under way finish for
+/// `drain`, or until `skip_drain` is cancelled, and cancels the rest with UNAVAILABLE, for which it waits as long as
+/// `grace`; both by the clock of `skip_drain`. The actor has a thread of its own, because gRPC blocks to start and to
+/// stop.
 caf::actor spawn_grpc_gateway(caf::actor_system& system, grpc_settings settings, gateway_links links,
                               cancel_token skip_drain, std::function<void(std::string)> on_listening);
 

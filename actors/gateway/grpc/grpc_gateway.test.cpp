@@ -277,7 +277,8 @@ TEST_F(gateway_test, the_grace_is_not_skipped) {
 }
 
 TEST_F(gateway_test, may_be_stopped_before_it_started) {
-  gateway = spawn_grpc_gateway(system, {}, {routes, nullptr}, skip.token(), [](const std::string&) { ADD_FAILURE(); });
+  gateway = spawn_grpc_gateway(system, {}, {routes, nullptr, devices, metrics}, skip.token(),
+                               [](const std::string&) { ADD_FAILURE(); });
   stop();
 }
 

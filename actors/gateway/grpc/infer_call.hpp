@@ -16,13 +16,17 @@
 
 namespace troupe {
 
+class device_table;
 class model_repository;
+class node_metrics;
 class router;
 
 /// What the calls of one gateway share.
 struct call_context {
   std::shared_ptr<router> routes;
   std::shared_ptr<model_repository> loader;
+  std::shared_ptr<device_table> devices;
+  std::shared_ptr<const node_metrics> metrics;
   gate calls;            ///< every call that may wait, stream, and request on one, that is not done
   cancel_scope scope;    ///< around all of them
   cancel_scope closing;  ///< cancelled once the gate is closed, so that streams end that have nothing under way

@@ -1,6 +1,8 @@
 #include "actors/gateway/grpc/inference_service.hpp"
 
 #include "actors/concurrency/log.hpp"
+#include "actors/execution/device_actor.hpp"
+#include "actors/gateway/grpc/device_messages.hpp"
 #include "actors/gateway/grpc/log_settings.hpp"
 #include "actors/gateway/grpc/model_config.hpp"
 #include "actors/gateway/grpc/repository_call.hpp"
@@ -102,6 +104,8 @@ reactor* inference_service::ServerMetadata(context_t* context, const inference::
     response->add_extensions(extension);
   if (context_->shares_memory)
     response->add_extensions("system_shared_memory");
+  for (const auto& running : context_->devices->all())
+    response->add_extensions(device_extension(running));
   return finish(context);
 }
 

@@ -218,7 +218,9 @@ void describe_config(const served_model& model, inference::ModelConfig& config) 
   config.mutable_version_policy()->mutable_latest()->set_num_versions(1);
   auto& group = *config.add_instance_group();
   group.set_name(folder.name);
-  group.set_kind(inference::ModelInstanceGroup::KIND_CPU);
+  // What is not the processor is the runtime's to name, and Triton's KIND_GPU are CUDA's.
+  group.set_kind(folder.device == "CPU" ? inference::ModelInstanceGroup::KIND_CPU
+                                        : inference::ModelInstanceGroup::KIND_MODEL);
   group.set_count(static_cast<std::int32_t>(folder.instances));
   if (const auto* what = model.describe())
     describe_loaded(model, *what, config);
