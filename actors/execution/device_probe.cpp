@@ -16,7 +16,7 @@
 namespace troupe {
 namespace {
 
-/// In the order in which they came.
+/// From the narrow to the wide.
 constexpr std::array<std::string_view, 14> useful_sets{
     "sse4_2",   "avx",         "f16c",        "fma",         "avx2",     "avx_vnni", "avx512f",
     "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"};
