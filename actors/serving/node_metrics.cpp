@@ -117,8 +117,7 @@ void collect_done(const labels& of, const model_statistics::snapshot& done, fami
   for (const auto cause : all_cancel_causes)
     for (const auto stage : {cancel_stage::queued, cancel_stage::running})
       to.counter("requests_cancelled_total", "Requests that were stopped: by whom, and where they were",
-                 with(with(of, "cause", to_string(cause)), "stage", to_string(stage)),
-                 done.cancelled_at(cause, stage));
+                 with(with(of, "cause", to_string(cause)), "stage", to_string(stage)), done.cancelled_at(cause, stage));
   duration_total batches;
   for (const auto& [size, total] : done.batches) {
     batches.count += total.count;

@@ -57,7 +57,7 @@ struct node_metrics_test : testing::Test {
 TEST_F(node_metrics_test, every_family_is_there_once_with_a_name_and_help) {
   make_ready(*add_model("a"));
   make_ready(*add_model("b"));
-  devices->insert("CPU", std::make_shared<executor_pool>("CPU", pool_capacity{1}));
+  devices->insert({"CPU", 1}, std::make_shared<executor_pool>("CPU", pool_capacity{1}));
   std::set<std::string> names;
   for (const auto& family : metrics.collect()) {
     EXPECT_TRUE(names.insert(family.name).second) << family.name;
@@ -124,7 +124,7 @@ TEST_F(node_metrics_test, batches_are_counted_by_their_size) {
 
 TEST_F(node_metrics_test, shares_of_one_name_are_one) {
   const auto pool = std::make_shared<executor_pool>("CPU", pool_capacity{.threads = 3, .bytes = 100});
-  devices->insert("CPU", pool);
+  devices->insert({"CPU", 1}, pool);
   const auto before = pool->open_share({"m"}), after = pool->open_share({"m"});
   const auto memory = pool->reserve(40);
   EXPECT_TRUE(find("troupe_share_seconds", {{"device", "CPU"}, {"model", "m"}}));

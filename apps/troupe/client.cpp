@@ -160,14 +160,14 @@ expected<void> client::load(const std::string& model, const std::string& setting
   request.set_model_name(model);
   if (!settings.empty())
     (*request.mutable_parameters())["settings"].set_string_param(settings);
-  const auto answer = state_->call(&wire::GRPCInferenceService::Stub::RepositoryModelLoad, request);
+  const auto answer = state_->call(*state_->stub, &wire::GRPCInferenceService::Stub::RepositoryModelLoad, request);
   return answer ? expected<void>{} : answer.error();
 }
 
 expected<void> client::unload(const std::string& model) {
   wire::RepositoryModelUnloadRequest request;
   request.set_model_name(model);
-  const auto answer = state_->call(&wire::GRPCInferenceService::Stub::RepositoryModelUnload, request);
+  const auto answer = state_->call(*state_->stub, &wire::GRPCInferenceService::Stub::RepositoryModelUnload, request);
   return answer ? expected<void>{} : answer.error();
 }
 
@@ -181,6 +181,13 @@ expected<node::v1::DevicesResponse> client::devices() {
   auto response = state_->call(*state_->about_node, &node::v1::Node::Stub::Devices, node::v1::DevicesRequest{});
   if (!response && response.error().code == status_code::unimplemented)
     return make_error(status_code::unimplemented, target() + " tells nothing of its devices", "ask a Troupe node");
+  return response;
+}
+
+expected<node::v1::MetricsResponse> client::metrics() {
+  auto response = state_->call(*state_->about_node, &node::v1::Node::Stub::Metrics, node::v1::MetricsRequest{});
+  if (!response && response.error().code == status_code::unimplemented)
+    return make_error(status_code::unimplemented, target() + " tells nothing of what it counts", "ask a Troupe node");
   return response;
 }
 

@@ -35,6 +35,7 @@ class client {
 
   /// Of a Troupe node alone: UNIMPLEMENTED says that what answers is none.
   expected<node::v1::DevicesResponse> devices();
+  expected<node::v1::MetricsResponse> metrics();
 
   const std::string& target() const noexcept;
 

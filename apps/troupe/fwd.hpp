@@ -14,6 +14,7 @@ class ServerMetadataResponse;
 namespace troupe::node::v1 {
 
 class DevicesResponse;
+class MetricsResponse;
 
 }  // namespace troupe::node::v1
 

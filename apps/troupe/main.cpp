@@ -6,6 +6,7 @@
 #include "apps/troupe/infer.hpp"
 #include "apps/troupe/interrupt.hpp"
 #include "apps/troupe/load.hpp"
+#include "apps/troupe/metrics.hpp"
 #include "apps/troupe/models.hpp"
 #include "apps/troupe/output.hpp"
 #include "apps/troupe/session.hpp"
@@ -107,6 +108,9 @@ void add_model_control(arguments& args) {
 void add_questions(arguments& args) {
   args.app.add_subcommand("models", "List the models, what they take and give, and their state")->callback([&] {
     args.command = models;
+  });
+  args.app.add_subcommand("metrics", "Print all that the node counts, as Prometheus reads it")->callback([&] {
+    args.command = metrics;
   });
   args.app.add_subcommand("devices", "List the node's devices, what they can do and how busy they are")->callback([&] {
     args.command = devices;

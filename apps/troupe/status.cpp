@@ -2,6 +2,7 @@
 
 #include "apps/troupe/client.hpp"
 #include "apps/troupe/format.hpp"
+#include "apps/troupe/metrics.hpp"
 #include "apps/troupe/output.hpp"
 #include "apps/troupe/session.hpp"
 #include "inference/grpc_service.pb.h"
@@ -9,6 +10,10 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,7 +42,34 @@ struct node_status {
   wire::ServerMetadataResponse server;
   bool ready = false;
   wire::RepositoryIndexResponse index;
+  std::optional<node::v1::MetricsResponse> metrics;  ///< of a Troupe node; other servers have none
 };
+
+/// What `status` shows of a model's counts: a title, the metric, and what labels it has besides the model.
+struct shown_count {
+  const char* title;
+  const char* family;
+  std::map<std::string, std::string> labels = {};
+  const char* by = "model";  ///< the label that has the model's name
+};
+
+const std::vector<shown_count> shown_counts{
+    {"queued", "troupe_queue_requests"},
+    {"running", "troupe_share_running_jobs"},
+    {"answered", "troupe_request_seconds", {{"outcome", "success"}}},
+    {"failed", "troupe_request_seconds", {{"outcome", "fail"}}},
+    {"cancelled", "troupe_requests_cancelled_total"},
+    {"refused", "troupe_queue_refused_total"},
+    {"expired", "troupe_queue_expired_total"},
+    {"batches", "troupe_batch_items"},
+    {"restarts", "troupe_child_restarts_total", {}, "supervisor"},
+};
+
+std::uint64_t count_of(const node::v1::MetricsResponse& metrics, const std::string& model, const shown_count& what) {
+  auto labels = what.labels;
+  labels[what.by] = model;
+  return static_cast<std::uint64_t>(value_of(metrics, what.family, labels));
+}
 
 expected<node_status> ask(client& node, seconds wait) {
   const auto ready = ask_ready(node, wait);
@@ -49,7 +81,27 @@ expected<node_status> ask(client& node, seconds wait) {
   auto index = node.index();
   if (!index)
     return index.error();
-  return node_status{*std::move(server), *ready, *std::move(index)};
+  auto metrics = node.metrics();
+  if (!metrics && metrics.error().code != status_code::unimplemented)
+    return metrics.error();
+  return node_status{*std::move(server), *ready, *std::move(index),
+                     metrics ? std::optional{*std::move(metrics)} : std::nullopt};
+}
+
+std::string counts_to_text(const node_status& status) {
+  if (!status.metrics || status.index.models().empty())
+    return {};
+  std::vector<std::vector<std::string>> rows{{"MODEL"}};
+  for (const auto& what : shown_counts) {
+    rows[0].push_back(what.title);
+    std::transform(rows[0].back().begin(), rows[0].back().end(), rows[0].back().begin(), ::toupper);
+  }
+  for (const auto& model : status.index.models()) {
+    rows.push_back({one_line(model.name())});
+    for (const auto& what : shown_counts)
+      rows.back().push_back(std::to_string(count_of(*status.metrics, model.name(), what)));
+  }
+  return "\n" + format_table(rows);
 }
 
 std::string to_text(const std::string& target, const node_status& status) {
@@ -59,7 +111,7 @@ std::string to_text(const std::string& target, const node_status& status) {
   for (const auto& model : status.index.models())
     rows.push_back({"model", one_line(model.name() + " " + model.state() +
                                       (model.reason().empty() ? "" : ": " + model.reason()))});
-  return format_table(rows);
+  return format_table(rows) + counts_to_text(status);
 }
 
 std::string to_json(const std::string& target, const node_status& status) {
@@ -68,8 +120,13 @@ std::string to_json(const std::string& target, const node_status& status) {
                 {"version", status.server.version()},
                 {"ready", status.ready},
                 {"models", json::array()}};
-  for (const auto& model : status.index.models())
-    document["models"].push_back({{"name", model.name()}, {"state", model.state()}, {"reason", model.reason()}});
+  for (const auto& model : status.index.models()) {
+    json entry{{"name", model.name()}, {"state", model.state()}, {"reason", model.reason()}};
+    for (const auto& what : shown_counts)
+      if (status.metrics)
+        entry["counts"][what.title] = count_of(*status.metrics, model.name(), what);
+    document["models"].push_back(std::move(entry));
+  }
   return document.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

@@ -133,7 +133,13 @@ def test_what_is_wrong_has_its_exit_code_and_one_message(troupe, node, arguments
 
 def test_status_and_models_tell_what_the_node_has(troupe, node):
     status = json.loads(troupe("--target", node.address, "--json", "status").stdout)
-    assert (status["ready"], status["models"]) == (True, [{"name": "identity", "state": "READY", "reason": ""}])
+    [model] = status["models"]
+    assert (status["ready"], model["name"], model["state"], model["reason"]) == (True, "identity", "READY", "")
+    before = model["counts"]
+    assert troupe("--target", node.address, "infer", "identity", "--input", "input=1").returncode == 0
+    after = json.loads(troupe("--target", node.address, "--json", "status").stdout)["models"][0]["counts"]
+    assert {what: after[what] - before[what] for what in after} == dict.fromkeys(after, 0) | {"answered": 1, "batches": 1}
+    assert " ANSWERED " in troupe("--target", node.address, "status").stdout
     [model] = json.loads(troupe("--target", node.address, "--json", "models").stdout)["models"]
     assert (model["name"], model["inputs"]) == ("identity", [{"name": "input", "datatype": "ANY", "shape": [-1]}])
     assert "identity  1        READY" in troupe("--target", node.address, "models").stdout
