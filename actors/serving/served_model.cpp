@@ -72,6 +72,22 @@ error served_model::why_not_ready() const {
 }
 
 expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
+  return call->input.sequence ? submit_to_sequence(std::move(call)) : enqueue(std::move(call));
+}
+
+expected<void> served_model::submit_to_sequence(std::shared_ptr<inference_call> call) {
+  if (!ready())
+    return why_not_ready();
+  const auto owner = sequences();
+  if (!owner)
+    return make_error(status_code::unavailable, "nobody has the sequences of model '" + name() + "'", "try again");
+  call->step = std::make_shared<sequence_step>();
+  call->step->admitted = steady_clock::now();
+  owner->submit(std::move(call));
+  return {};
+}
+
+expected<void> served_model::enqueue(std::shared_ptr<inference_call> call) {
   if (!ready())
     return why_not_ready();
   if (auto admitted = calls().submit(call); !admitted) {
@@ -80,13 +96,20 @@ expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
   }
   log_event(spdlog::level::trace, "admitted", {{"model", name()}});
   // The model may have become unavailable, and its queue been emptied, between the question and the submission.
-  if (!ready() && withdraw(*call))
+  if (!ready() && calls().withdraw(*call))
     return make_error(status_code::unavailable, "model '" + name() + "' is being stopped");
   return {};
 }
 
 bool served_model::withdraw(inference_call& call) {
-  return description_.load(std::memory_order_acquire) && calls().withdraw(call);
+  if (!describe())
+    return false;
+  if (calls().withdraw(call))
+    return true;
+  if (call.input.sequence)
+    if (const auto owner = sequences())
+      owner->withdraw_cancelled(call.input.sequence->id);
+  return false;
 }
 
 void served_model::withdraw_cancelled() {
@@ -94,12 +117,24 @@ void served_model::withdraw_cancelled() {
     return;
   for (const auto& work : calls().withdraw_if([](const auto& queued) { return queued.token().cancelled(); }))
     work->refuse(work->token().reason());
+  if (const auto owner = sequences())
+    owner->withdraw_cancelled(std::nullopt);
 }
 
 void served_model::set_described(signature what, batch_policy how) {
   const auto options = options_of(folder_, how);
   owned_description_.reset(new description{std::move(what), std::move(how), request_queue{options}});
   description_.store(owned_description_.get(), std::memory_order_release);
+}
+
+void served_model::set_sequences(std::shared_ptr<sequence_owner> owner) {
+  const std::lock_guard lock{mutex_};
+  sequences_ = std::move(owner);
+}
+
+std::shared_ptr<sequence_owner> served_model::sequences() const {
+  const std::lock_guard lock{mutex_};
+  return sequences_;
 }
 
 void served_model::set_ready() {
@@ -114,8 +149,12 @@ void served_model::set_unavailable(const error& reason) {
   change(model_state::unavailable, reason.message());
   if (!describe())
     return;
+  const auto why = make_error(status_code::unavailable, "model '" + name() + "' is UNAVAILABLE: " + reason.message());
+  // Before those that have their turn give it to the next ones.
+  if (const auto owner = sequences())
+    owner->end_all(why);
   for (const auto& work : calls().withdraw_if([](const auto&) { return true; }))
-    work->refuse(make_error(status_code::unavailable, "model '" + name() + "' is UNAVAILABLE: " + reason.message()));
+    work->refuse(why);
 }
 
 void served_model::change(model_state state, std::string reason) {
