@@ -91,6 +91,20 @@ void describe_batching(const served_model& model, inference::ModelConfig& config
     batching.add_preferred_batch_size(static_cast<std::int32_t>(limits.items));
 }
 
+/// The same for a stateful model, where Triton has other words for it.
+void describe_sequences(const served_model& model, inference::ModelConfig& config) {
+  const auto& sequences = model.folder().sequences;
+  auto& batching = *config.mutable_sequence_batching();
+  batching.set_max_sequence_idle_microseconds(
+      static_cast<std::uint64_t>(std::chrono::microseconds{sequences.max_idle}.count()));
+  auto& strategy = *batching.mutable_oldest();
+  strategy.set_max_candidate_sequences(static_cast<std::int32_t>(sequences.capacity));
+  strategy.set_max_queue_delay_microseconds(
+      static_cast<std::uint64_t>(std::chrono::microseconds{model.folder().batching.max_delay}.count()));
+  if (const auto items = model.calls().options().batch.items; items > 1)
+    strategy.add_preferred_batch_size(static_cast<std::int32_t>(items));
+}
+
 void describe_config(const served_model& model, inference::ModelConfig& config) {
   const auto& folder = model.folder();
   const auto& what = *model.describe();
@@ -98,7 +112,10 @@ void describe_config(const served_model& model, inference::ModelConfig& config) 
   config.set_backend(std::string{folder.skills->name()});
   config.set_platform(std::string{folder.skills->platform()});
   config.set_max_batch_size(what.batches ? static_cast<std::int32_t>(folder.limits.items) : 0);
-  describe_batching(model, config);
+  if (what.stateful)
+    describe_sequences(model, config);
+  else
+    describe_batching(model, config);
   config.mutable_model_transaction_policy()->set_decoupled(what.decoupled);
   config.mutable_version_policy()->mutable_latest()->set_num_versions(1);
   for (const auto& spec : what.inputs)
@@ -143,7 +160,7 @@ reactor* inference_service::ServerMetadata(context_t* context, const inference::
   response->set_name("troupe");
   response->set_version(TROUPE_VERSION);
   // Triton's names for those of its extensions that are there as a whole.
-  for (const auto* extension : {"model_configuration", "parameters", "logging"})
+  for (const auto* extension : {"model_configuration", "parameters", "logging", "sequence"})
     response->add_extensions(extension);
   if (context_->shares_memory)
     response->add_extensions("system_shared_memory");
