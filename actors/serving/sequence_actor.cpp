@@ -62,21 +62,26 @@ namespace {
 
 using expire_atom = caf::atom_constant<caf::atom("expire")>;
 
-/// The way to the actor.
+/// Sends to the owner, unless that is gone.
+template <class What>
+void tell(const caf::actor_addr& owner, What what) {
+  if (const auto actor = caf::actor_cast<caf::actor>(owner))
+    caf::anon_send(actor, std::move(what));
+}
+
+/// The way to the actor. It does not keep it: a model may be known for longer than its sequences have an owner.
 class sequence_address final : public sequence_owner {
  public:
-  explicit sequence_address(caf::actor owner) : owner_(std::move(owner)) {}
+  explicit sequence_address(caf::actor_addr owner) : owner_(std::move(owner)) {}
 
   void submit(std::shared_ptr<inference_call> call) override {
-    caf::anon_send(owner_, call_arrived{std::make_shared<arriving_call>(std::move(call))});
+    tell(owner_, call_arrived{std::make_shared<arriving_call>(std::move(call))});
   }
-  void withdraw_cancelled(std::optional<sequence_id> id) override {
-    caf::anon_send(owner_, calls_cancelled{std::move(id)});
-  }
-  void end_all(error why) override { caf::anon_send(owner_, sequences_ended{std::move(why)}); }
+  void withdraw_cancelled(std::optional<sequence_id> id) override { tell(owner_, calls_cancelled{std::move(id)}); }
+  void end_all(error why) override { tell(owner_, sequences_ended{std::move(why)}); }
 
  private:
-  const caf::actor owner_;
+  const caf::actor_addr owner_;
 };
 
 /// Tells the actor, unless it is gone, that a sequence may have been idle for too long.
@@ -94,10 +99,7 @@ class expiry_timer final : public timer {
   }
   void fired() { armed_for_ = no_deadline; }
 
-  void fire() noexcept override {
-    if (const auto actor = caf::actor_cast<caf::actor>(whom_))
-      caf::anon_send(actor, expire_atom::value);
-  }
+  void fire() noexcept override { tell(whom_, expire_atom::value); }
 
  private:
   troupe::clock& clock_;
@@ -126,16 +128,14 @@ caf::behavior sequence_actor(caf::stateful_actor<sequence_actor_state>* self, st
   const caf::actor_addr me = self->address();
   auto& state = self->state;
   state.model = model->name();
-  state.table = std::make_unique<sequence_table>(model, *time, [me](const sequence_id& id) {
-    if (const auto actor = caf::actor_cast<caf::actor>(me))
-      caf::anon_send(actor, turn_ended{id});
-  });
+  state.table =
+      std::make_unique<sequence_table>(model, *time, [me](const sequence_id& id) { tell(me, turn_ended{id}); });
   state.expiry = std::make_unique<expiry_timer>(*time, me);
   const auto watch = [self] { self->state.expiry->arm(self->state.table->next_expiry()); };
   return {
       [self, weak = std::weak_ptr{model}](start_atom) {
         if (const auto of = weak.lock())
-          of->set_sequences(std::make_shared<sequence_address>(caf::actor_cast<caf::actor>(self)));
+          of->set_sequences(std::make_shared<sequence_address>(self->address()));
       },
       [self, watch](const call_arrived& arrived) {
         self->state.table->add(arrived.call->take());
