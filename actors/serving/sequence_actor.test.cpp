@@ -117,6 +117,11 @@ struct sequence_actor_test : testing::Test {
     one.respond(gone());
   }
 
+  static error failure(const call& of) {
+    const auto answer = of->wait();
+    return answer ? make_error(status_code::ok, "no failure") : answer.error();
+  }
+
   static std::int64_t sum(const expected<inference_response>& answer) {
     EXPECT_TRUE(answer) << to_string(answer.error());
     return answer ? std::get<std::int64_t>(answer->parameters.at("sum")) : -1;
@@ -138,7 +143,7 @@ TEST_F(sequence_actor_test, adds_up_what_belongs_together) {
                           send(2, 20),       send(1, 4, no_start, end), send(1, 8)};
   EXPECT_EQ(sum(calls[4]->wait()), 7);
   EXPECT_EQ(sum(calls[3]->wait()), 30);
-  EXPECT_EQ(calls[5]->wait().error().code, status_code::invalid_argument);
+  EXPECT_EQ(failure(calls[5]).code, status_code::invalid_argument);
 }
 
 TEST_F(sequence_actor_test, a_batch_that_is_run_again_in_halves_adds_nothing_twice) {
@@ -152,7 +157,7 @@ TEST_F(sequence_actor_test, a_batch_that_is_run_again_in_halves_adds_nothing_twi
   await([&] { return model->calls().stats().queued == 4; });
   run();
   EXPECT_EQ(sum(calls[0]->wait()), 2);
-  EXPECT_EQ(calls[1]->wait().error().cause, "poisoned");
+  EXPECT_EQ(failure(calls[1]).cause, "poisoned");
   EXPECT_EQ(sum(calls[2]->wait()), 200);
   EXPECT_EQ(sum(calls[3]->wait()), 2000);
   EXPECT_EQ(sum(send(2, 10)->wait()), 20) << "what failed has left nothing";
@@ -187,7 +192,7 @@ TEST_F(sequence_actor_test, what_is_cancelled_did_not_happen_wherever_it_was) {
   running.acquire();
   const auto waits = send(1, 10), runs = send(1, 100), last = send(1, 1000);
   cancel(*waits);
-  EXPECT_EQ(waits->wait().error().cause, "gone");
+  EXPECT_EQ(failure(waits).cause, "gone");
   go.release();
   EXPECT_EQ(sum(begun->wait()), 1);
   running.acquire();
@@ -204,9 +209,9 @@ TEST_F(sequence_actor_test, a_drain_that_is_over_answers_what_waits) {
   for (const auto& each : {queued, waits})
     each->scope().cancel(gone());
   model->withdraw_cancelled();
-  EXPECT_EQ(queued->wait().error().cause, "gone");
-  EXPECT_EQ(waits->wait().error().cause, "gone");
-  EXPECT_EQ(stays->wait().error().code, status_code::invalid_argument) << "its sequence was not started";
+  EXPECT_EQ(failure(queued).cause, "gone");
+  EXPECT_EQ(failure(waits).cause, "gone");
+  EXPECT_EQ(failure(stays).code, status_code::invalid_argument) << "its sequence was not started";
 }
 
 TEST_F(sequence_actor_test, idle_sequences_expire_by_the_clock) {
@@ -221,7 +226,7 @@ TEST_F(sequence_actor_test, idle_sequences_expire_by_the_clock) {
   await([&] { return clock.armed() == 1; });
   clock.advance(1s);
   await([&] { return clock.armed() == 0; });
-  EXPECT_EQ(send(1, 1)->wait().error().code, status_code::invalid_argument);
+  EXPECT_EQ(failure(send(1, 1)).code, status_code::invalid_argument);
 }
 
 TEST_F(sequence_actor_test, when_it_fails_its_sequences_are_gone_and_others_can_begin) {
@@ -250,7 +255,7 @@ TEST_F(sequence_actor_test, when_it_fails_what_waits_is_answered_and_what_runs_e
   const auto runs = send(1, 1, start), waits = send(1, 1);
   running.acquire();
   caf::anon_send_exit(owner, caf::exit_reason::kill);
-  EXPECT_EQ(waits->wait().error().code, status_code::unavailable);
+  EXPECT_EQ(failure(waits).code, status_code::unavailable);
   go.release();
   EXPECT_EQ(sum(runs->wait()), 1);
 }
@@ -259,14 +264,14 @@ TEST_F(sequence_actor_test, a_model_that_stops_answers_what_waits_and_ends_its_s
   const auto queued = send(1, 1, start), waits = send(1, 1);
   await([&] { return model->calls().stats().queued == 1; });
   model->set_unavailable(make_error(status_code::unavailable, "stopping"));
-  EXPECT_EQ(queued->wait().error().code, status_code::unavailable);
-  EXPECT_EQ(waits->wait().error().code, status_code::unavailable);
-  EXPECT_EQ(send(1, 1)->wait().error().code, status_code::unavailable);
+  EXPECT_EQ(failure(queued).code, status_code::unavailable);
+  EXPECT_EQ(failure(waits).code, status_code::unavailable);
+  EXPECT_EQ(failure(send(1, 1)).code, status_code::unavailable);
   model->set_ready();
   run();
-  EXPECT_EQ(send(1, 1)->wait().error().code, status_code::invalid_argument);
+  EXPECT_EQ(failure(send(1, 1)).code, status_code::invalid_argument);
   stop_sequences();
-  EXPECT_EQ(send(1, 1, start)->wait().error().code, status_code::unavailable) << "nobody takes it";
+  EXPECT_EQ(failure(send(1, 1, start)).code, status_code::unavailable) << "nobody takes it";
 }
 
 // Clients that send without waiting, go away at any moment, and have requests that fail, over several instances: what

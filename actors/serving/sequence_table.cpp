@@ -94,15 +94,11 @@ void sequence_table::ended(const sequence_id& id) {
   const auto& part = *call->input.sequence;
   if (auto& step = *call->step; step.committed) {
     of.live = part.end ? 0 : start;
-    if (step.after)
+    if (step.after && !part.end)
       of.state = std::make_shared<const std::any>(*std::move(step.after));
-    else if (part.start)
+    else if (part.start || part.end)
       of.state = nullptr;
-  } else if (part.start) {
-    of.live = 0;
   }
-  if (of.live == 0)
-    of.state = nullptr;
   advance(of);
   settle(found);
 }
@@ -125,8 +121,7 @@ void sequence_table::end_all(const error& why) {
     auto& of = i->second;
     for (const auto& next : std::exchange(of.waiting, {}))
       next.call->refuse(why);
-    // What still runs belongs to no start that counts.
-    of.live = 0;
+    // What was begun, and what still runs, belongs to no start that counts.
     ++of.arrived;
     touch(of);
     i = of.current.call ? std::next(i) : sequences_.erase(i);
