@@ -179,6 +179,7 @@ TEST_F(sequence_actor_test, what_an_instance_set_before_it_failed_is_forgotten_w
   EXPECT_EQ(sum(a->wait()), 0);
   EXPECT_EQ(sum(b->wait()), 0);
   EXPECT_EQ(sum(send(2, 1)->wait()), 0);
+  stop_runners();
 }
 
 TEST_F(sequence_actor_test, what_is_cancelled_did_not_happen_wherever_it_was) {
@@ -258,6 +259,7 @@ TEST_F(sequence_actor_test, when_it_fails_what_waits_is_answered_and_what_runs_e
   EXPECT_EQ(failure(waits).code, status_code::unavailable);
   go.release();
   EXPECT_EQ(sum(runs->wait()), 1);
+  stop_runners();
 }
 
 TEST_F(sequence_actor_test, a_model_that_stops_answers_what_waits_and_ends_its_sequences) {

@@ -92,6 +92,7 @@ void sequence_table::ended(const sequence_id& id) {
   auto& of = found->second;
   const auto [call, start] = std::exchange(of.current, {});
   const auto& part = *call->input.sequence;
+  ending_ -= part.end ? 1 : 0;
   if (auto& step = *call->step; step.committed) {
     of.live = part.end ? 0 : start;
     if (step.after && !part.end)
@@ -156,7 +157,7 @@ std::optional<error> sequence_table::why_no_new(const inference_call& call) cons
     return call.token().reason();
   if (!part.start)
     return not_started(part.id);
-  if (sequences_.size() < settings_.capacity)
+  if (sequences_.size() - ending_ < settings_.capacity)
     return std::nullopt;
   return exhausted("the model has " + std::to_string(settings_.capacity) + " sequences",
                    "end sequences, try again later, or raise sequences.capacity in model.toml",
@@ -192,6 +193,7 @@ void sequence_table::begin(sequence& of, turn next) {
     return call->refuse(not_started(part.id));
   call->step->before = part.start ? nullptr : of.state;
   of.current = std::move(next);
+  ending_ += part.end ? 1 : 0;
   const auto holder = std::make_shared<turn_holder>(call, on_end_);
   // From here on `ended` follows, whatever becomes of it.
   if (const auto queued = model_->enqueue({holder, call.get()}); !queued)

@@ -32,7 +32,8 @@ class served_model;
 /// don't belong to.
 ///
 /// **Ends.** A sequence is over when its end was answered, and when it had no request for `max_idle`. There are at most
-/// `capacity` at a time.
+/// `capacity` at a time, without those whose end runs: who has been answered that may start another before its turn is
+/// over here.
 ///
 /// Belongs to one actor: not thread-safe. A call that comes here is answered once, by whoever gives its last word, and
 /// those that wait when the table is destroyed are told that their sequence is gone.
@@ -110,6 +111,7 @@ class sequence_table {
   map sequences_;
   std::list<const sequence_id*> idle_;  // who is idle longest comes first
   std::size_t waiting_ = 0;
+  std::size_t ending_ = 0;  // those whose end has its turn
   std::uint64_t started_ = 0;
   std::uint64_t expired_ = 0;
 };

@@ -295,6 +295,22 @@ TEST_F(sequences_test, there_are_no_more_than_its_capacity) {
   EXPECT_EQ(sum(admitted), 1);
 }
 
+TEST_F(sequences_test, one_whose_end_was_answered_makes_room_at_once) {
+  for (int id : {1, 2, 3})
+    send(id, 1, start);
+  run();
+  const auto last = send(1, 1, no_start, end), failing = send(2, 1, no_start, end);
+  take();
+  add_up(*last);
+  const auto next = send(4, 1, start), one_more = send(5, 1, start);
+  EXPECT_EQ(failure(send(6, 1, start)).code, status_code::resource_exhausted);
+  failing->respond(make_error(status_code::internal, "broken"));
+  let_go();
+  EXPECT_EQ(run(), 2);
+  EXPECT_EQ(table->stats().live, 4u) << "2, which did not end, 3, 4 and 5";
+  EXPECT_EQ(failure(send(6, 1, start)).code, status_code::resource_exhausted);
+}
+
 TEST_F(sequences_test, what_waits_counts_with_what_is_queued) {
   send(1, 1, start);
   for (int i = 0; i != 4; ++i)
