@@ -3,8 +3,10 @@
 #include "actors/concurrency/cancel_scope.hpp"
 #include "actors/concurrency/error.hpp"
 #include "actors/execution/queued_work.hpp"
+#include "actors/serving/sequence_step.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
+#include <memory>
 #include <utility>
 
 namespace troupe {
@@ -20,9 +22,23 @@ class inference_call : public queued_work, public work_item {
   /// Set by the gateway before the call is submitted, and not changed afterwards.
   inference_request input;
 
+  /// Of a request to a stateful model, from its admission on.
+  std::shared_ptr<sequence_step> step;
+
   const inference_request& request() const noexcept final { return input; }
   cancel_token token() const noexcept final { return queued_work::token(); }
   void refuse(error why) final { respond(std::move(why)); }
+
+  /// When it was admitted, to its sequence where it has one. Only once it was.
+  steady_clock::time_point admitted_at() const noexcept { return step ? step->admitted : queued_at(); }
+
+ protected:
+  /// For whoever has just decided that the last word is a response, before the client has it: what the request has done
+  /// to its sequence counts.
+  void commit() noexcept {
+    if (step)
+      step->committed = true;
+  }
 };
 
 }  // namespace troupe

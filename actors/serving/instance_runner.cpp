@@ -65,6 +65,15 @@ void running_item::complete() {
   call_->complete();
 }
 
+const std::any& running_item::state() const noexcept {
+  return call_->step && call_->step->before ? *call_->step->before : work_item::state();
+}
+
+void running_item::set_state(std::any state) {
+  if (call_->step && !ended_)
+    call_->step->after = std::move(state);
+}
+
 void running_item::end(bool success) {
   using outcome = model_statistics::outcome;
   ended_ = true;
@@ -72,7 +81,7 @@ void running_item::end(bool success) {
   if (token.cancelled())
     model_->count_cancelled(token.reason(), cancel_stage::running);
   const auto how = token.cancelled() ? outcome::cancel : success ? outcome::success : outcome::fail;
-  model_->counts().request_ended(how, steady_clock::now() - call_->queued_at());
+  model_->counts().request_ended(how, steady_clock::now() - call_->admitted_at());
 }
 
 // -- instance_runner --------------------------------------------------------------------------------------------------
@@ -84,7 +93,9 @@ instance_runner::instance_runner(std::unique_ptr<instance> worker, std::shared_p
       pool_(std::move(pool)),
       share_(std::move(share)),
       is_immediate_([this](const queued_work& work) {
-        return worker_->immediate(static_cast<const inference_call&>(work).input);
+        const auto& input = static_cast<const inference_call&>(work).input;
+        // What belongs to a sequence may come on an actor's thread, which nothing runs on.
+        return !input.sequence && worker_->immediate(input);
       }),
       ready_(model_->calls().ready()) {}
 
@@ -188,7 +199,7 @@ void instance_runner::execute() {
   }
   const auto took = steady_clock::now() - began;
   for (const auto& item : items_)
-    model_->counts().request_executed(began - item.call().queued_at(), took);
+    model_->counts().request_executed(began - item.call().admitted_at(), took);
   model_->counts().batch_executed(items, took);
   model_->calls().ran(units, took);
   items_.clear();
@@ -200,8 +211,10 @@ void instance_runner::execute() {
 void instance_runner::run_items(std::size_t first, std::size_t last, const cancel_token& token) {
   view_.clear();
   for (auto i = first; i != last; ++i)
-    if (auto& item = items_[i]; !item.ended())
+    if (auto& item = items_[i]; !item.ended()) {
+      item.begin();
       view_.push_back(&item);
+    }
   if (view_.empty())
     return;
   auto done = run_contained(*worker_, view_, token);

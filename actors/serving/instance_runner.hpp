@@ -22,6 +22,14 @@ class running_item final : public work_item {
   void send(inference_response response) override;
   void respond(expected<inference_response> answer) override;
   void complete() override;
+  const std::any& state() const noexcept override;
+  void set_state(std::any state) override;
+
+  /// It runs, for the first time or once more: what it did to its sequence before did not happen.
+  void begin() noexcept {
+    if (call_->step)
+      call_->step->after.reset();
+  }
 
   bool ended() const noexcept { return ended_; }
 

@@ -232,6 +232,23 @@ TEST_F(runner_test, answers_immediate_calls_on_the_thread_that_brings_them) {
   stop(*runner);
 }
 
+// It may have been brought by the actor that gave it its turn, and nothing runs on an actor's thread.
+TEST_F(runner_test, leaves_what_belongs_to_a_sequence_to_the_pool) {
+  std::thread::id where;
+  const auto note = [&](const auto&, const auto&) -> expected<inference_response> {
+    where = std::this_thread::get_id();
+    return inference_response{};
+  };
+  const auto runner = start(note, true);
+  await_parked();
+  const auto call = std::make_shared<recorded_call>();
+  call->input.sequence = sequence_part{std::uint64_t{1}, true, true};
+  ASSERT_TRUE(model->enqueue(call));
+  EXPECT_TRUE(call->wait());
+  EXPECT_NE(where, std::this_thread::get_id());
+  stop(*runner);
+}
+
 TEST_F(runner_test, hands_immediate_calls_over_when_no_slot_is_free) {
   std::thread::id where;
   const auto note = [&](const auto&, const auto&) -> expected<inference_response> {

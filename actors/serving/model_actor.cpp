@@ -6,6 +6,7 @@
 #include "actors/execution/executor_pool.hpp"
 #include "actors/serving/instance_actor.hpp"
 #include "actors/serving/router.hpp"
+#include "actors/serving/sequence_actor.hpp"
 #include "actors/serving/served_model.hpp"
 #include "actors/serving/skillset_catalog.hpp"
 #include "actors/supervision/supervisor.hpp"
@@ -171,6 +172,10 @@ void begin_instances(model_self* self) {
   state.model->set_described(state.loaded->describe(), state.loaded->batching());
   const instance_place where{state.pool, state.pool->open_share({folder.name, folder.weight, folder.threads})};
   std::vector<child_spec> specs;
+  // The first to start, and the last to stop: instances may hold what belongs to it.
+  if (state.model->describe()->stateful)
+    specs.push_back({folder.name + "/sequences",
+                     [model = state.model](caf::actor_system& system) { return spawn_sequences(system, model); }});
   for (std::int64_t i = 0; i != folder.instances; ++i)
     specs.push_back({folder.name + "/" + std::to_string(i),
                      [loaded = state.loaded, model = state.model, where](caf::actor_system& system) {

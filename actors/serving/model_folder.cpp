@@ -13,6 +13,7 @@ namespace {
 constexpr std::int64_t most_instances = 1024;
 constexpr std::int64_t most_items = 1 << 20;
 constexpr std::int64_t most_queued = 1 << 20;
+constexpr std::int64_t most_sequences = 1 << 20;
 constexpr std::int64_t most_priorities = 16;
 constexpr std::int64_t most_units = std::int64_t{1} << 40;
 constexpr std::int64_t most_threads = 1024;
@@ -61,6 +62,15 @@ void read_batching(settings_reader& reader, batching_settings& to, const queue_s
   to.max_delay = batching.duration("max_delay").value_or(to.max_delay);
   if (to.max_delay >= queue.max_wait)
     batching.reject("max_delay", "must be less than queue.max_wait", "a request would be refused before it could run");
+}
+
+void read_sequences(settings_reader& reader, sequence_settings& to) {
+  auto sequences = reader.table("sequences");
+  to.capacity = static_cast<std::size_t>(
+      sequences.integer("capacity", 1, most_sequences).value_or(static_cast<std::int64_t>(to.capacity)));
+  to.max_idle = sequences.duration("max_idle").value_or(to.max_idle);
+  if (to.max_idle.count() == 0)
+    sequences.reject("max_idle", "must be more than 0", "write 1ms or more");
 }
 
 /// What the model takes of its device.
@@ -153,6 +163,7 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
   folder.limits.items = limits.integer("items", 1, most_items).value_or(folder.limits.items);
   read_queue(*reader, folder.queue);
   read_batching(*reader, folder.batching, folder.queue);
+  read_sequences(*reader, folder.sequences);
   read_files(*reader, folder);
   if (folder.skills)
     read_options(*reader, folder);

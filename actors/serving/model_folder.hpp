@@ -37,6 +37,12 @@ struct batching_settings {
   std::chrono::milliseconds max_delay{};  ///< that a batch waits to become fuller; 0: it is what is there
 };
 
+/// How a stateful model keeps its sequences.
+struct sequence_settings {
+  std::size_t capacity = 1024;  ///< sequences at a time
+  std::chrono::milliseconds max_idle = std::chrono::seconds{1};
+};
+
 /// What a model that can't be served means for the node.
 enum class failure_policy : std::uint8_t {
   fatal,        ///< the node ends
@@ -67,6 +73,7 @@ struct model_folder {
   model_limits limits;
   queue_settings queue;
   batching_settings batching;
+  sequence_settings sequences;
 };
 
 /// Reads one model's folder. INVALID_ARGUMENT names file, line and key; NOT_FOUND when there is no model.toml. What

@@ -60,6 +60,7 @@ TEST_F(model_folder_test, reads_everything_that_can_be_said) {
                        "on_failure = 'unavailable'\n[limits]\nitems = 5\n"
                        "[queue]\ncapacity = 6\nmax_wait = '2s'\npriorities = 5\n"
                        "[batching]\nmax_batch = 7\nmax_units = 800\nmax_delay = '3ms'\n"
+                       "[sequences]\ncapacity = 9\nmax_idle = '4s'\n"
                        "[options]\nflag = false\ncount = 10\nratio = 1\nmode = 'slow'\n"
                        "[files]\nweights = { path = 'w.bin', sha256 = '"} +
            empty_sha256 + "' }\n");
@@ -73,6 +74,8 @@ TEST_F(model_folder_test, reads_everything_that_can_be_said) {
   EXPECT_EQ(m->batching.max_batch, 7);
   EXPECT_EQ(m->batching.max_units, 800);
   EXPECT_EQ(m->batching.max_delay, std::chrono::milliseconds{3});
+  EXPECT_EQ(m->sequences.capacity, 9u);
+  EXPECT_EQ(m->sequences.max_idle, std::chrono::seconds{4});
   EXPECT_EQ(m->alternatives, std::vector<std::string>{"CPU"});
   EXPECT_EQ(m->threads, 2u);
   EXPECT_EQ(m->weight, 2.5);
@@ -98,6 +101,9 @@ TEST_F(model_folder_test, names_line_and_key_of_what_is_wrong) {
   EXPECT_EQ(refusal("skillset = 'scripted'\n[batching]\nmax_batch = 0").substr(0, 24), ":3: 'batching.max_batch'");
   EXPECT_EQ(refusal("skillset = 'scripted'\n[batching]\nmax_delay = '9s'"),
             ":3: 'batching.max_delay' must be less than queue.max_wait");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[sequences]\nmax_idle = '0s'"),
+            ":3: 'sequences.max_idle' must be more than 0");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[sequences]\ncapacity = 0").substr(0, 24), ":3: 'sequences.capacity'");
   EXPECT_EQ(refusal("skillset = 'scripted'\nweight = 0").substr(0, 12), ":2: 'weight'");
   EXPECT_EQ(refusal("skillset = 'scripted'\nalternatives = 'GPU'"),
             ":2: 'alternatives' must be an array of texts in quotes");

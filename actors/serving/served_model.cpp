@@ -87,6 +87,22 @@ bool served_model::takes_calls() const noexcept {
 }
 
 expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
+  return call->input.sequence ? submit_to_sequence(std::move(call)) : enqueue(std::move(call));
+}
+
+expected<void> served_model::submit_to_sequence(std::shared_ptr<inference_call> call) {
+  if (!takes_calls())
+    return why_not_ready();
+  const auto owner = sequences();
+  if (!owner)
+    return make_error(status_code::unavailable, "nobody has the sequences of model '" + name() + "'", "try again");
+  call->step = std::make_shared<sequence_step>();
+  call->step->admitted = steady_clock::now();
+  owner->submit(std::move(call));
+  return {};
+}
+
+expected<void> served_model::enqueue(std::shared_ptr<inference_call> call) {
   if (!takes_calls())
     return why_not_ready();
   if (auto admitted = calls().submit(call); !admitted) {
@@ -95,17 +111,23 @@ expected<void> served_model::submit(std::shared_ptr<inference_call> call) {
   }
   log_event(spdlog::level::trace, "admitted", {{"model", name()}});
   // The model may have become unavailable, and its queue been emptied, between the question and the submission.
-  if (!takes_calls() && withdraw(*call))
+  if (!takes_calls() && calls().withdraw(*call))
     return make_error(status_code::unavailable, "model '" + name() + "' is being stopped");
   return {};
 }
 
 bool served_model::withdraw(inference_call& call) {
-  if (!describe() || !calls().withdraw(call))
+  if (!describe())
     return false;
-  if (const auto token = call.token(); token.cancelled())
-    count_cancelled(token.reason(), cancel_stage::queued);
-  return true;
+  if (calls().withdraw(call)) {
+    if (const auto token = call.token(); token.cancelled())
+      count_cancelled(token.reason(), cancel_stage::queued);
+    return true;
+  }
+  if (call.input.sequence)
+    if (const auto owner = sequences())
+      owner->withdraw_cancelled(call.input.sequence->id);
+  return false;
 }
 
 void served_model::withdraw_cancelled() {
@@ -116,6 +138,8 @@ void served_model::withdraw_cancelled() {
     count_cancelled(why, cancel_stage::queued);
     work->refuse(why);
   }
+  if (const auto owner = sequences())
+    owner->withdraw_cancelled(std::nullopt);
 }
 
 void served_model::count_cancelled(const error& why, cancel_stage stage) noexcept {
@@ -132,6 +156,16 @@ void served_model::set_described(signature what, batch_policy how) {
   const auto options = options_of(folder_, how);
   owned_description_.reset(new description{std::move(what), std::move(how), request_queue{options}});
   description_.store(owned_description_.get(), std::memory_order_release);
+}
+
+void served_model::set_sequences(std::shared_ptr<sequence_owner> owner) {
+  const std::lock_guard lock{mutex_};
+  sequences_ = std::move(owner);
+}
+
+std::shared_ptr<sequence_owner> served_model::sequences() const {
+  const std::lock_guard lock{mutex_};
+  return sequences_;
 }
 
 void served_model::set_ready() {
@@ -161,6 +195,9 @@ void served_model::set_unloaded() {
 void served_model::refuse_queued(const error& why) {
   if (!describe())
     return;
+  // Before those that have their turn give it to the next ones.
+  if (const auto owner = sequences())
+    owner->end_all(why);
   for (const auto& work : calls().withdraw_if([](const auto&) { return true; })) {
     count_cancelled(why, cancel_stage::queued);
     work->refuse(why);

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,6 +31,21 @@ enum class model_state : std::uint8_t {
 
 /// The name in RepositoryIndex: `LOADING`, `READY`, `UNLOADING` or, for the last two, `UNAVAILABLE`.
 std::string_view to_string(model_state state) noexcept;
+
+/// Owns the sequences of a stateful model, and takes its requests to them. From any thread; nothing here blocks.
+class sequence_owner {
+ public:
+  virtual ~sequence_owner() = default;
+
+  /// Takes a request, which is answered whatever becomes of it.
+  virtual void submit(std::shared_ptr<inference_call> call) = 0;
+
+  /// Answers the cancelled requests of one sequence, or of all, that have not begun to run.
+  virtual void withdraw_cancelled(std::optional<sequence_id> id) = 0;
+
+  /// Ends all sequences, and answers whatever waits with the reason.
+  virtual void end_all(error why) = 0;
+};
 
 /// What the gateways see of a model: its state, its signature, and the queue that admits requests to it and puts them
 /// together. Its model actor changes the state; its instances take from the queue. A model that is loaded again is
@@ -68,13 +84,18 @@ class served_model : public std::enable_shared_from_this<served_model> {
   expected<visit> enter();
 
   /// Admits a call whose input was validated, and which entered before. UNAVAILABLE when nothing runs it, and what
-  /// `request_queue::submit` says; then nobody else has the call.
+  /// `request_queue::submit` says; then nobody else has the call. One that belongs to a sequence goes to the owner of
+  /// that, which answers it if it can't be admitted.
   expected<void> submit(std::shared_ptr<inference_call> call);
 
-  /// Takes a call back out of the queue; false when it is not there, because it runs or has ended.
+  /// The same for a call that goes into the queue in any case: for the owner of sequences, when it has its turn.
+  expected<void> enqueue(std::shared_ptr<inference_call> call);
+
+  /// Takes a call back out of the queue; false when it is not there, because it runs or has ended. A cancelled one that
+  /// waits for its turn in a sequence is answered there.
   bool withdraw(inference_call& call);
 
-  /// Takes every cancelled call out of the queue and answers it with the reason.
+  /// Takes every cancelled call out of the queue, or its sequence, and answers it with the reason.
   void withdraw_cancelled();
 
   /// For the model's instances: where they take calls from. Only once the model was described.
@@ -88,10 +109,13 @@ class served_model : public std::enable_shared_from_this<served_model> {
   /// are made.
   void set_described(signature what, batch_policy how);
 
+  /// For the owner of a stateful model's sequences: it has begun, in place of one that was there before.
+  void set_sequences(std::shared_ptr<sequence_owner> owner);
+
   /// For the model's actor: instances run.
   void set_ready();
   void set_loading();
-  /// Answers everything queued with the reason, too.
+  /// Answers everything queued with the reason, too, and ends all sequences.
   void set_unavailable(const error& reason);
 
   /// Lets nobody in any more; those who are in may stay.
@@ -103,6 +127,8 @@ class served_model : public std::enable_shared_from_this<served_model> {
 
  private:
   bool takes_calls() const noexcept;
+  std::shared_ptr<sequence_owner> sequences() const;
+  expected<void> submit_to_sequence(std::shared_ptr<inference_call> call);
   void change(model_state state, std::string reason);
   void refuse_queued(const error& why);
 
@@ -118,6 +144,7 @@ class served_model : public std::enable_shared_from_this<served_model> {
   std::atomic<model_state> state_ = model_state::loading;
   mutable std::mutex mutex_;
   std::string reason_;  // with the state, guarded by mutex_
+  std::shared_ptr<sequence_owner> sequences_;
 };
 
 /// Move-only; empty when it was moved from, or made without a model.

@@ -28,8 +28,11 @@ class recorded_call final : public inference_call {
   void complete() override { respond(inference_response{}); }
   void respond(expected<inference_response> answer) override {
     ++answers;
-    if (!answered_.exchange(true))
-      promise_.set_value(std::move(answer));
+    if (answered_.exchange(true))
+      return;
+    if (answer)
+      commit();
+    promise_.set_value(std::move(answer));
   }
 
   expected<inference_response> wait() { return promise_.get_future().get(); }

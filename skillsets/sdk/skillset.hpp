@@ -6,6 +6,7 @@
 #include "actors/execution/runtime_device.hpp"
 #include "skillsets/sdk/tensor.hpp"
 
+#include <any>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -34,12 +35,24 @@ struct tensor_spec {
 
 /// What a model takes and gives. When `batches`, the first axis of every input counts independent items, equally
 /// many in each, and so does the first axis of every output. When `decoupled`, a request may have any number of
-/// responses; else it has one.
+/// responses; else it has one. When `stateful`, every request belongs to a sequence, which keeps a state from one to
+/// the next, and in a batch there are requests of different sequences only, with one item each.
 struct signature {
   std::vector<tensor_spec> inputs;
   std::vector<tensor_spec> outputs;
   bool batches = false;
   bool decoupled = false;
+  bool stateful = false;
+};
+
+/// What tells one sequence of requests from another: a number from 1 on, or a text that is not empty.
+using sequence_id = std::variant<std::uint64_t, std::string>;
+
+/// The sequence that a request belongs to, and whether it is the first or the last of it.
+struct sequence_part {
+  sequence_id id;
+  bool start = false;
+  bool end = false;
 };
 
 /// What an instance is asked to do. Names, datatypes, shapes and sizes agree with the model's signature already, and
@@ -47,6 +60,7 @@ struct signature {
 struct inference_request {
   std::vector<tensor> inputs;
   parameter_map parameters;
+  std::optional<sequence_part> sequence = std::nullopt;  ///< of a stateful model; always there
 };
 
 /// What an instance answers: every output of the signature, in its order.
@@ -95,6 +109,15 @@ class work_item {
 
   /// The last word of a decoupled request that has no further response.
   virtual void complete() = 0;
+
+  /// The state of the sequence, as the request before this one left it; empty at a start, and where the model is not
+  /// stateful.
+  virtual const std::any& state() const noexcept;
+
+  /// Leaves a state to the sequence's next request, in place of the one it had; before the last word. It counts once
+  /// this request has been answered with a response. One that fails, or is cancelled, leaves everything as it was: an
+  /// instance keeps nothing of a sequence itself, and doesn't change what a state refers to.
+  virtual void set_state(std::any state);
 };
 
 /// One loaded copy of a model, ready to work. Used by one thread at a time, not always the same one.
@@ -110,7 +133,8 @@ class instance {
   virtual expected<void> run(std::span<work_item* const> batch, const cancel_token& token) = 0;
 
   /// True when `run` answers this request within microseconds and without blocking. Such work is done on the thread
-  /// that brought it, because handing it over would cost more than the work; everything else runs on a pool's thread.
+  /// that brought it, because handing it over would cost more than the work; everything else, and all requests to a
+  /// stateful model, run on a pool's thread.
   virtual bool immediate(const inference_request& request) const noexcept {
     static_cast<void>(request);
     return false;
@@ -151,7 +175,8 @@ class loaded_model {
   /// Makes one more instance; blocking.
   virtual expected<std::unique_ptr<instance>> make_instance() = 0;
 
-  /// A real request that exercises the whole model. An instance is ready only after it has answered it.
+  /// A real request that exercises the whole model; to a stateful one, a sequence of one. An instance is ready only
+  /// after it has answered it.
   virtual inference_request warm_up() const = 0;
 
   /// How requests run together; one at a time unless it is overridden.

@@ -2,6 +2,7 @@
 
 #include "skillsets/sdk/run_one.hpp"
 
+#include <any>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -31,10 +32,14 @@ class recorded_item final : public work_item {
   void send(inference_response response) override { responses.push_back(std::move(response)); }
   void respond(expected<inference_response> answer) override { last.emplace(std::move(answer)); }
   void complete() override { completed = true; }
+  const std::any& state() const noexcept override { return before; }
+  void set_state(std::any state) override { after = std::move(state); }
 
   std::vector<inference_response> responses;
   std::optional<expected<inference_response>> last;
   bool completed = false;
+  std::any before;  ///< the state of its sequence
+  std::any after;   ///< that it leaves
 
  private:
   inference_request request_;

@@ -24,4 +24,15 @@ std::unique_ptr<loaded_model> make_repeat();
 /// token, as work that can't be cancelled does.
 std::unique_ptr<loaded_model> make_sleep(bool stubborn);
 
+/// What a model does with the numbers of a sequence.
+struct sequence_task {
+  bool sums = false;     ///< answers the sum so far; else the number, and 1 more at the start
+  bool adds_id = false;  ///< and, at the end, the sequence's id more: INVALID_ARGUMENT when that is no number
+};
+
+/// Stateful: INPUT to OUTPUT, INT32 of shape [-1, 1], with sums that wrap around. Triton's `simple_sequence`,
+/// `simple_dyna_sequence` (adds the id) and `simple_string_dyna_sequence` (adds the id, and sums). A request waits for
+/// its parameter `delay_ms` first.
+std::unique_ptr<loaded_model> make_sequences(const sequence_task& what);
+
 }  // namespace troupe::triton_examples

@@ -12,9 +12,10 @@ class triton_examples_skillset final : public skillset {
   std::string_view platform() const override { return "troupe"; }
 
   std::vector<option_spec> options() const override {
-    return {{"task", std::string{"add_sub"}, {"add_sub", "identity", "repeat", "sleep"}},
+    return {{"task", std::string{"add_sub"}, {"add_sub", "identity", "repeat", "sleep", "accumulate", "mark_sequence"}},
             {"datatype", std::string{"ANY"}, {"ANY", "INT32", "INT8", "BYTES"}},
-            {"stubborn", false, {}}};
+            {"stubborn", false, {}},
+            {"add_id", false, {}}};
   }
 
   expected<std::unique_ptr<loaded_model>> load(const model_settings& settings, const cancel_token&) override {
@@ -26,6 +27,8 @@ class triton_examples_skillset final : public skillset {
       return triton_examples::make_repeat();
     if (task == "sleep")
       return triton_examples::make_sleep(std::get<bool>(settings.options.at("stubborn")));
+    if (task == "accumulate" || task == "mark_sequence")
+      return triton_examples::make_sequences({task == "accumulate", std::get<bool>(settings.options.at("add_id"))});
     return triton_examples::make_add_sub(type.value_or(datatype::int32));
   }
 };

@@ -13,6 +13,7 @@ namespace troupe {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 using triton_examples::elements_of;
 using triton_examples::vector_tensor;
 
@@ -20,7 +21,7 @@ struct triton_example : testing::Test {
   expected<std::unique_ptr<loaded_model>> try_load(const std::string& task, const std::string& type = "ANY",
                                                    bool stubborn = false) {
     model_settings settings;
-    settings.options = {{"task", task}, {"datatype", type}, {"stubborn", stubborn}};
+    settings.options = {{"task", task}, {"datatype", type}, {"stubborn", stubborn}, {"add_id", add_id}};
     return skills->load(settings, {});
   }
 
@@ -51,13 +52,34 @@ struct triton_example : testing::Test {
     return {{vector_tensor("DELAY", datatype::uint32, std::vector{delay})}, {}};
   }
 
+  /// What a sequence of numbers is answered with, each on the state that the one before left.
+  std::vector<std::int32_t> answers(const sequence_id& id, const std::vector<std::int32_t>& numbers) {
+    std::vector<std::int32_t> result;
+    std::any state;
+    for (std::size_t i = 0; i != numbers.size(); ++i) {
+      auto input = vector_tensor("INPUT", datatype::int32, std::vector{numbers[i]});
+      input.shape = {1, 1};
+      testing_support::recorded_item item{{{input}, {}, sequence_part{id, i == 0, i + 1 == numbers.size()}}};
+      item.before = state;
+      work_item* const batch[] = {&item};
+      EXPECT_TRUE(worker->run(batch, {}));
+      if (!item.last || !*item.last)
+        return result;
+      state = item.after;
+      EXPECT_EQ((**item.last).outputs[0].shape, (std::vector<std::int64_t>{1, 1}));
+      result.push_back(elements_of<std::int32_t>((**item.last).outputs[0]).front());
+    }
+    return result;
+  }
+
+  bool add_id = false;
   std::unique_ptr<skillset> skills = make_triton_examples_skillset();
   std::unique_ptr<loaded_model> model;
   std::unique_ptr<instance> worker;
 };
 
 TEST_F(triton_example, every_task_answers_its_own_warm_up) {
-  for (const auto* task : {"add_sub", "identity", "repeat", "sleep"}) {
+  for (const auto* task : {"add_sub", "identity", "repeat", "sleep", "accumulate", "mark_sequence"}) {
     load(task);
     EXPECT_TRUE(testing_support::respond(*worker, model->warm_up())) << task;
   }
@@ -143,6 +165,22 @@ TEST_F(triton_example, repeat_wants_a_delay_for_each_element) {
   const auto responses = run_one(*worker, repeat_request({1, 2}, {0}), {});
   ASSERT_FALSE(responses);
   EXPECT_EQ(responses.error().message(), "input 'DELAY' has 1 elements; give as many as 'IN' has, 2");
+}
+
+TEST_F(triton_example, sequences_are_summed_or_marked) {
+  using numbers = std::vector<std::int32_t>;
+  load("accumulate");
+  EXPECT_TRUE(model->describe().stateful);
+  EXPECT_EQ(answers(std::uint64_t{7}, {11, 7, -20, INT32_MAX}), (numbers{11, 18, -2, INT32_MAX - 2}));
+  EXPECT_EQ(answers("abc"s, {INT32_MAX, 1}), (numbers{INT32_MAX, INT32_MIN}));
+  load("mark_sequence");
+  EXPECT_EQ(answers(std::uint64_t{7}, {0, 11, 7}), (numbers{1, 11, 7}));
+  add_id = true;
+  load("mark_sequence");
+  EXPECT_EQ(answers(std::uint64_t{1000}, {0, 11, 7}), (numbers{1, 11, 1007}));
+  load("accumulate");
+  EXPECT_EQ(answers("1002"s, {20, -11, -7}), (numbers{20, 9, 1004}));
+  EXPECT_EQ(answers("1002x"s, {20, -11, -7}), (numbers{20, 9})) << "the id is no number";
 }
 
 TEST_F(triton_example, waits_end_when_they_are_cancelled_and_stubborn_ones_do_not) {

@@ -37,7 +37,7 @@ def test_server_metadata_names_the_program(client):
     assert metadata.version.count(".") == 2
     standard = {name for name in metadata.extensions if not name.startswith("troupe.")}
     assert standard == {"model_configuration", "model_repository", "statistics", "system_shared_memory", "parameters",
-                        "logging"}
+                        "logging", "sequence"}
 
 
 def test_model_metadata_lists_inputs_and_outputs(client):
@@ -117,7 +117,7 @@ def test_the_rest_of_the_service_says_what_it_does_not_have(client):
 
 
 def test_sequences_and_classification_are_refused_rather_than_ignored(client):
-    with fails("UNIMPLEMENTED", "sequence"):
+    with fails("INVALID_ARGUMENT", "'identity' keeps no state"):
         client.infer("identity", numbers(), sequence_id=1, sequence_start=True)
     with fails("UNIMPLEMENTED", "'output'", "classification"):
         client.infer("identity", numbers(), outputs=[triton.InferRequestedOutput("output", class_count=1)])

@@ -1,5 +1,6 @@
 #include "actors/gateway/grpc/codec.hpp"
 
+#include "actors/gateway/grpc/sequence_parameters.hpp"
 #include "actors/serving/inference_call.hpp"
 #include "actors/serving/served_model.hpp"
 #include "actors/serving/validate.hpp"
@@ -115,9 +116,6 @@ expected<buffer> typed_data(const input_message& input, datatype type) {
 expected<void> check_parameters(const google::protobuf::Map<std::string, InferParameter>& parameters,
                                 const std::string& of) {
   for (const auto& [name, value] : parameters) {
-    if (name.rfind("sequence_", 0) == 0)
-      return make_error(status_code::unimplemented, of + " belongs to a sequence",
-                        "no model here keeps state between requests; leave the sequence parameters out");
     if (name == "classification")
       return make_error(status_code::unimplemented, of + " asks for classification", "ask for the scores instead");
   }
@@ -264,6 +262,8 @@ expected<void> read_call(const inference::ModelInferRequest& message, const std:
   if (auto valid = validate_inputs(call.input.inputs, what, model.folder().limits.items); !valid)
     return valid;
   if (auto valid = check_requested_outputs(message, what); !valid)
+    return valid;
+  if (auto valid = read_sequence(call.input, model.name(), what); !valid)
     return valid;
   if (auto valid = read_priority(call, model.folder().queue); !valid)
     return valid;

@@ -17,14 +17,15 @@ class served_model;
 /// alive for as long as any of them is used; typed contents are copied into the raw layout, and `shared` copies what is
 /// in shared memory, of which it says what is wrong. INVALID_ARGUMENT when contents are given twice or not at all, when
 /// there are fewer or more raw contents than inputs without shared memory, for an unknown datatype, and for typed
-/// contents in a field, or of a value, that doesn't belong to the datatype; UNIMPLEMENTED for sequences. Shapes and
-/// sizes are the business of `validate_inputs`.
+/// contents in a field, or of a value, that doesn't belong to the datatype. Shapes and sizes are the business of
+/// `validate_inputs`.
 expected<inference_request> decode(const inference::ModelInferRequest& message,
                                    const std::shared_ptr<const void>& owner, shared_inputs shared);
 
 /// Reads a request to `model`, which must have been described, into `call`: its input, validated, what it costs, how
-/// urgent it is, and Triton's `timeout`, which brings its deadline forward. Errors: those of `decode`,
-/// `validate_inputs` and `check_requested_outputs`, and INVALID_ARGUMENT for a priority or timeout out of its range.
+/// urgent it is, the sequence it belongs to, and Triton's `timeout`, which brings its deadline forward. Errors: those
+/// of `decode`, `validate_inputs`, `check_requested_outputs` and `read_sequence`, and INVALID_ARGUMENT for a priority
+/// or timeout out of its range.
 expected<void> read_call(const inference::ModelInferRequest& message, const std::shared_ptr<const void>& owner,
                          shared_inputs shared, const served_model& model, inference_call& call);
 

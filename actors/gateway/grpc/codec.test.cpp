@@ -148,9 +148,6 @@ TEST_F(codec, passes_parameters_and_refuses_what_it_would_have_to_ignore) {
   ASSERT_TRUE(request);
   EXPECT_EQ(request->parameters,
             (parameter_map{{"b", true}, {"i", std::int64_t{-1}}, {"u", std::uint64_t{1}}, {"d", 0.5}, {"s", "x"s}}));
-  parameters["sequence_id"].set_int64_param(1);
-  EXPECT_EQ(refusal().code, status_code::unimplemented);
-  parameters.erase("sequence_id");
   parameters["shared_memory_region"].set_string_param("r");
   EXPECT_EQ(refusal().code, status_code::invalid_argument) << "belongs to a tensor";
 }

@@ -79,7 +79,8 @@ void infer_call::respond(expected<inference_response> answer) {
   if (answer) {
     const auto began = steady_clock::now();
     encode(*answer, request_, model_->version(), shared_outputs_, response_);
-    model_->counts().input_read(queued_at() - began_);
+    commit();
+    model_->counts().input_read(admitted_at() - began_);
     model_->counts().output_written(steady_clock::now() - began);
     log_request(request_, began_, nullptr);
     Finish(grpc::Status::OK);

@@ -100,7 +100,8 @@ reactor* inference_service::ServerMetadata(context_t* context, const inference::
   response->set_name("troupe");
   response->set_version(TROUPE_VERSION);
   // Triton's names for those of its extensions that are there as a whole.
-  for (const auto* extension : {"model_repository", "model_configuration", "parameters", "statistics", "logging"})
+  for (const auto* extension :
+       {"model_repository", "model_configuration", "parameters", "sequence", "statistics", "logging"})
     response->add_extensions(extension);
   if (context_->shares_memory)
     response->add_extensions("system_shared_memory");

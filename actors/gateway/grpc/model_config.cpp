@@ -53,10 +53,27 @@ void describe_batching(const served_model& model, inference::ModelConfig& config
     batching.add_preferred_batch_size(static_cast<std::int32_t>(limits.items));
 }
 
+/// The same for a stateful model, where Triton has other words for it.
+void describe_sequences(const served_model& model, inference::ModelConfig& config) {
+  const auto& sequences = model.folder().sequences;
+  auto& batching = *config.mutable_sequence_batching();
+  batching.set_max_sequence_idle_microseconds(
+      static_cast<std::uint64_t>(std::chrono::microseconds{sequences.max_idle}.count()));
+  auto& strategy = *batching.mutable_oldest();
+  strategy.set_max_candidate_sequences(static_cast<std::int32_t>(sequences.capacity));
+  strategy.set_max_queue_delay_microseconds(
+      static_cast<std::uint64_t>(std::chrono::microseconds{model.folder().batching.max_delay}.count()));
+  if (const auto items = model.calls().options().batch.items; items > 1)
+    strategy.add_preferred_batch_size(static_cast<std::int32_t>(items));
+}
+
 /// What is known of a model once it was loaded.
 void describe_loaded(const served_model& model, const signature& what, inference::ModelConfig& config) {
   config.set_max_batch_size(what.batches ? static_cast<std::int32_t>(model.folder().limits.items) : 0);
-  describe_batching(model, config);
+  if (what.stateful)
+    describe_sequences(model, config);
+  else
+    describe_batching(model, config);
   config.mutable_model_transaction_policy()->set_decoupled(what.decoupled);
   for (const auto& spec : what.inputs)
     describe_tensor(spec, what.batches, *config.add_input());

@@ -157,7 +157,8 @@ void stream_call::last_word(std::unique_ptr<inference::ModelStreamInferResponse>
   if (!stream_->post(*this, std::move(response), true))
     return;
   if (!failure) {
-    model_->counts().input_read(queued_at() - began_);
+    commit();
+    model_->counts().input_read(admitted_at() - began_);
     model_->counts().output_written(writing_);
   }
   log_request(*request_, began_, failure);
