@@ -215,7 +215,7 @@ TEST_F(model_repository_test, loading_again_refuses_nobody_and_ends_the_old_one_
   EXPECT_TRUE(running.call->wait());
   EXPECT_TRUE(queued.call->wait());
   EXPECT_TRUE(last->wait());
-  EXPECT_EQ(old.lock()->current().state, model_state::unloading);
+  await([&] { return old.lock()->current().state == model_state::unloading; });
   running = {};
   queued = {};
   const_cast<served_model::visit&>(late) = {};

@@ -155,6 +155,12 @@ expected<wire::ModelMetadataResponse> client::metadata(const std::string& model,
   return state_->call(*state_->stub, &wire::GRPCInferenceService::Stub::ModelMetadata, request);
 }
 
+expected<wire::ModelConfigResponse> client::config(const std::string& model) {
+  wire::ModelConfigRequest request;
+  request.set_name(model);
+  return state_->call(*state_->stub, &wire::GRPCInferenceService::Stub::ModelConfig, request);
+}
+
 expected<void> client::load(const std::string& model, const std::string& settings) {
   wire::RepositoryModelLoadRequest request;
   request.set_model_name(model);

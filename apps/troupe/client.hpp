@@ -29,6 +29,7 @@ class client {
   expected<inference::ServerMetadataResponse> server();
   expected<inference::RepositoryIndexResponse> index();
   expected<inference::ModelMetadataResponse> metadata(const std::string& model, const std::string& version);
+  expected<inference::ModelConfigResponse> config(const std::string& model);
   expected<void> load(const std::string& model, const std::string& settings);
   expected<void> unload(const std::string& model);
   expected<inference::ModelInferResponse> infer(const inference::ModelInferRequest& request);

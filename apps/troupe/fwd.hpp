@@ -2,6 +2,7 @@
 
 namespace inference {
 
+class ModelConfigResponse;
 class ModelInferRequest;
 class ModelInferResponse;
 class ModelMetadataRequest;

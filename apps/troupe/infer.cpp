@@ -39,6 +39,8 @@ struct set_parameter {
   void operator()(const std::string& value) const { to.set_string_param(value); }
 };
 
+}  // namespace
+
 expected<wire::ModelInferRequest> make_request(client& node, const infer_options& options) {
   auto declared = declarations(node, options);
   if (!declared)
@@ -63,8 +65,6 @@ expected<wire::ModelInferRequest> make_request(client& node, const infer_options
     std::visit(set_parameter{(*request.mutable_parameters())[key]}, value);
   return request;
 }
-
-}  // namespace
 
 expected<void> infer(session& with, const infer_options& options) {
   const auto request = make_request(with.node, options);

@@ -19,8 +19,10 @@ struct infer_options {
   std::vector<std::pair<std::string, parameter>> parameters;
 };
 
-/// Sends one request to a model and prints its outputs. What the inputs don't say of their datatypes and shapes is
-/// asked of the model first.
+/// The request that the options mean. What the inputs don't say of their datatypes and shapes is asked of the model.
+expected<inference::ModelInferRequest> make_request(client& node, const infer_options& options);
+
+/// Sends one request to a model and prints its outputs.
 expected<void> infer(session& with, const infer_options& options);
 
 }  // namespace troupe::cli

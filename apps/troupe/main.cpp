@@ -11,6 +11,7 @@
 #include "apps/troupe/output.hpp"
 #include "apps/troupe/session.hpp"
 #include "apps/troupe/status.hpp"
+#include "apps/troupe/tune.hpp"
 #include "completion_scripts.hpp"
 #include "inference/grpc_service.pb.h"
 
@@ -40,6 +41,8 @@ struct arguments {
   infer_options infer;
   load_options load;
   std::string unload;
+  tune_options tune;
+  double tune_seconds = 1;
   std::string shell;
   std::function<expected<void>(session&)> command;  ///< what the subcommand does with the node
 };
@@ -105,6 +108,27 @@ void add_model_control(arguments& args) {
   unload_command.callback([&] { args.command = [&](session& with) { return unload(with, args.unload); }; });
 }
 
+void add_tune(arguments& args) {
+  auto& command = *args.app.add_subcommand("tune", "Find the settings that serve a model best on this machine");
+  command.add_option("MODEL", args.tune.model, "The model's folder")->required()->check(CLI::ExistingDirectory);
+  add_parsed(command, "--input", parse_input, args.tune.inputs,
+             "An input of the request to measure with, as 'infer' has it (default: one is made up)");
+  command.add_option("--in-flight", args.tune.in_flight, "Requests at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command.add_option("--seconds", args.tune_seconds, "For each measurement, as in 2 or 500ms")
+      ->transform(duration())
+      ->default_str("1")
+      ->check(CLI::PositiveNumber);
+  command.add_flag("--apply", args.tune.apply, "Write what is proposed into the model's model.toml");
+  command.callback([&] {
+    args.command = [&](session& with) {
+      args.tune.window = seconds{args.tune_seconds};
+      return tune(with, args.tune);
+    };
+  });
+}
+
 void add_questions(arguments& args) {
   args.app.add_subcommand("models", "List the models, what they take and give, and their state")->callback([&] {
     args.command = models;
@@ -151,6 +175,7 @@ void describe(arguments& args) {
   add_embed(args);
   add_infer(args);
   add_model_control(args);
+  add_tune(args);
   add_questions(args);
   add_completion(args);
   app.footer(describe_exit_codes());

@@ -27,7 +27,7 @@ struct bert_encoder : testing::Test {
   std::vector<float> run(const expected<std::shared_ptr<ov::Model>>& model, std::vector<std::int64_t> mask = {}) {
     EXPECT_TRUE(model) << model.error().cause;
     ov::Core core;
-    auto compiled = compile(core, *model, {"CPU", false});
+    auto compiled = compile(core, *model, {"CPU"});
     EXPECT_TRUE(compiled) << compiled.error().cause;
     cancellable_request runner{*compiled};
     auto& request = runner.get();

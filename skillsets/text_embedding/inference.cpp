@@ -16,7 +16,7 @@ ov::AnyMap properties_for(const compile_target& target) {
   ov::AnyMap properties{ov::num_streams(1),
                         ov::hint::inference_precision(target.bf16 ? ov::element::bf16 : ov::element::f32)};
   if (target.device.starts_with("CPU")) {
-    properties.insert(ov::inference_num_threads(1));
+    properties.insert(ov::inference_num_threads(static_cast<std::int32_t>(target.threads)));
     properties.insert(ov::hint::enable_cpu_pinning(false));
   }
   return properties;

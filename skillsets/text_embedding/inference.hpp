@@ -5,6 +5,7 @@
 #include "actors/execution/runtime_device.hpp"
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -22,8 +23,9 @@ namespace troupe {
 
 /// What a model is compiled for.
 struct compile_target {
-  std::string device;  ///< such as `CPU`
-  bool bf16 = false;   ///< compute in bf16, else in f32
+  std::string device;       ///< such as `CPU`
+  bool bf16 = false;        ///< compute in bf16, else in f32
+  std::size_t threads = 1;  ///< of a CPU
 };
 
 /// The devices that OpenVINO finds on this machine, with what each says of itself. INTERNAL when OpenVINO fails.
@@ -32,7 +34,7 @@ expected<std::vector<runtime_device>> openvino_devices();
 /// OK, or UNAVAILABLE with the devices that there are.
 expected<void> check_device(ov::Core& core, const std::string& device);
 
-/// Compiles a model for a device that is there, to run one request at a time on one thread. UNAVAILABLE when the device
+/// Compiles a model for a device that is there, to run one request at a time. UNAVAILABLE when the device
 /// can't compute in the precision; INTERNAL when the compiler fails.
 expected<ov::CompiledModel> compile(ov::Core& core, const std::shared_ptr<ov::Model>& model,
                                     const compile_target& target);

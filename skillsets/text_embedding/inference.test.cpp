@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <memory>
+#include <openvino/core/model.hpp>
+#include <openvino/op/parameter.hpp>
+#include <openvino/runtime/compiled_model.hpp>
 #include <openvino/runtime/core.hpp>
+#include <openvino/runtime/properties.hpp>
 
 namespace troupe {
 namespace {
@@ -26,6 +31,18 @@ TEST(openvino_devices, are_those_that_models_can_be_loaded_on) {
   ASSERT_TRUE(devices);
   for (const auto& found : *devices)
     EXPECT_TRUE(check_device(core, found.name)) << found.name;
+}
+
+TEST(compile, gives_a_model_as_many_threads_as_it_may_use) {
+  ov::Core core;
+  const auto input = std::make_shared<ov::op::v0::Parameter>(ov::element::f32, ov::Shape{1});
+  const auto model = std::make_shared<ov::Model>(ov::OutputVector{input->output(0)}, ov::ParameterVector{input});
+  for (const std::size_t threads : {1, 2}) {
+    auto compiled = compile(core, model, {.device = "CPU", .threads = threads});
+    ASSERT_TRUE(compiled) << compiled.error().cause;
+    EXPECT_EQ(compiled->get_property(ov::inference_num_threads), static_cast<std::int32_t>(threads));
+    EXPECT_EQ(compiled->get_property(ov::num_streams).num, 1);
+  }
 }
 
 TEST(check_device, knows_the_processor) {

@@ -404,7 +404,7 @@ expected<model_core> load_core(const model_settings& settings, const cancel_toke
     return token.reason();
   return model_core{std::move(core),
                     graph->model,
-                    {settings.device, options.bf16},
+                    {settings.device, options.bf16, settings.threads},
                     *std::move(tokenizer),
                     static_cast<std::size_t>(graph->dimension),
                     *max_tokens,
