@@ -76,7 +76,7 @@ class Client:
         """Has a connection of its own, and closes it in the middle."""
         with triton.InferenceServerClient(self.address) as other:
             for _ in range(3):
-                other.async_infer("sleep", [tensor("DELAY", np.array([50], np.uint32))], lambda *_: None)
+                other.async_infer("sleep", [tensor("DELAY", np.array([50], np.uint32))], lambda result, error: None)
         self.done["left"] += 1
 
     def stream(self):
