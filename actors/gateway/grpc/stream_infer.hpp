@@ -54,12 +54,10 @@ class stream_infer final
   std::uint64_t client() const noexcept { return client_; }
 
   /// Sends a response of `call` when its turn comes; null for a last word that needs none. False when the call had its
-  /// last word before: then nothing happens.
+  /// last word before, or was cancelled and there is no room: then nothing happens. What a model responds waits for
+  /// room first, on a thread that may; but not longer than the call's token allows, nor than the patience with a client
+  /// that takes nothing.
   bool post(stream_call& call, std::unique_ptr<response_message> message, bool last);
-
-  /// Has the calling thread, which must be a pool's, wait until a response of so many bytes may wait; but not longer
-  /// than `token` allows, nor than the patience with a client that takes nothing.
-  void await_room(std::size_t bytes, const cancel_token& token);
 
  private:
   /// A response that waits.
@@ -80,6 +78,7 @@ class stream_infer final
   void progress();
   bool may_read() const;
   bool over() const;
+  void await_room(std::unique_lock<std::mutex>& lock, std::size_t bytes, const cancel_token& token);
   bool has_room(std::size_t bytes) const;
   void request_over(bool admitted);
 
