@@ -37,9 +37,9 @@ class stream_infer final
   static constexpr std::size_t most_responses = 1024;     ///< that wait to be sent
   static constexpr std::size_t most_bytes = 64ull << 20;  ///< of these, where it is more than one
 
-  /// How long a model waits while as much as may wait does, and the client takes nothing. gRPC 1.51 itself, on a busy
-  /// machine, may write nothing for as long as ten seconds (the backup poller in its tcp_posix.cc).
-  static constexpr auto most_patience = std::chrono::seconds{20};
+  /// How long a model waits while as much as may wait does, and the client takes nothing. Where more threads want a
+  /// processor than there are, one that the stream needs may well wait two seconds for it.
+  static constexpr auto most_patience = std::chrono::seconds{5};
 
   /// Takes a stream on.
   static grpc::ServerBidiReactor<request_message, response_message>* begin(const std::shared_ptr<call_context>& context,
