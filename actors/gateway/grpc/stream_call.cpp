@@ -136,9 +136,6 @@ void stream_call::answer(const inference_response& response, bool last) {
   encode(response, *request_, model_->version(), shared_outputs_, *result->mutable_infer_response());
   set_final(*result, last);
   writing_ += steady_clock::now() - began;
-  // A client that reads may be slower than its model; only where nobody may be held up does it have to keep up.
-  if (!gateway_thread::here())
-    stream_->await_room(result->ByteSizeLong(), token());
   if (last)
     last_word(std::move(result), nullptr);
   else

@@ -2,6 +2,7 @@
 
 #include "actors/concurrency/log.hpp"
 #include "actors/gateway/grpc/deadline.hpp"
+#include "actors/gateway/grpc/gateway_thread.hpp"
 #include "actors/gateway/grpc/status.hpp"
 #include "actors/gateway/grpc/stream_call.hpp"
 
@@ -11,6 +12,15 @@
 #include <utility>
 
 namespace troupe {
+namespace {
+
+/// True for a last word without anything of the model's. It has room whatever waits: there are no more of them than
+/// requests under way, and who says it (the end of a decoupled request, or whoever cancels it) may not wait.
+bool is_mere_end(const inference::ModelStreamInferResponse& message, bool last) {
+  return last && message.infer_response().outputs_size() == 0;
+}
+
+}  // namespace
 
 grpc::ServerBidiReactor<stream_infer::request_message, stream_infer::response_message>* stream_infer::begin(
     const std::shared_ptr<call_context>& context, grpc::CallbackServerContext& call) {
@@ -46,14 +56,22 @@ bool stream_infer::post(stream_call& call, std::unique_ptr<response_message> mes
   const auto bytes = message ? message->ByteSizeLong() : 0;
   bool overflow = false;
   {
-    const std::lock_guard lock{mutex_};
+    std::unique_lock lock{mutex_};
+    if (message && !is_mere_end(*message, last)) {
+      // A client that reads may be slower than its model; only where nobody may be held up does it have to keep up.
+      if (!gateway_thread::here())
+        await_room(lock, bytes, call.token());
+      overflow = !has_room(bytes);
+      // Its last word is on the way.
+      if (overflow && call.token().cancelled())
+        return false;
+    }
     if (call.ended_)
       return false;
     call.ended_ = last;
     if (stopped_)
       return true;
     if (message) {
-      overflow = !has_room(bytes);
       waiting_.push_back({std::move(message), bytes, last, call.admitted()});
       waiting_bytes_ += bytes;
     } else if (last) {
@@ -69,8 +87,7 @@ bool stream_infer::post(stream_call& call, std::unique_ptr<response_message> mes
   return true;
 }
 
-void stream_infer::await_room(std::size_t bytes, const cancel_token& token) {
-  std::unique_lock lock{mutex_};
+void stream_infer::await_room(std::unique_lock<std::mutex>& lock, std::size_t bytes, const cancel_token& token) {
   while (!stopped_ && !has_room(bytes)) {
     const auto before = taken_;
     const cancel_scope patience{after(most_patience, token), token};

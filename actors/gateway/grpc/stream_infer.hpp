@@ -37,9 +37,9 @@ class stream_infer final
   static constexpr std::size_t most_responses = 1024;     ///< that wait to be sent
   static constexpr std::size_t most_bytes = 64ull << 20;  ///< of these, where it is more than one
 
-  /// How long a model waits while as much as may wait does, and the client takes nothing. gRPC 1.51 itself, on a busy
-  /// machine, may write nothing for as long as ten seconds (the backup poller in its tcp_posix.cc).
-  static constexpr auto most_patience = std::chrono::seconds{20};
+  /// How long a model waits while as much as may wait does, and the client takes nothing. Where more threads want a
+  /// processor than there are, one that the stream needs may well wait two seconds for it.
+  static constexpr auto most_patience = std::chrono::seconds{5};
 
   /// Takes a stream on.
   static grpc::ServerBidiReactor<request_message, response_message>* begin(const std::shared_ptr<call_context>& context,
@@ -54,12 +54,10 @@ class stream_infer final
   std::uint64_t client() const noexcept { return client_; }
 
   /// Sends a response of `call` when its turn comes; null for a last word that needs none. False when the call had its
-  /// last word before: then nothing happens.
+  /// last word before, or was cancelled and there is no room: then nothing happens. What a model responds waits for
+  /// room first, on a thread that may; but not longer than the call's token allows, nor than the patience with a client
+  /// that takes nothing.
   bool post(stream_call& call, std::unique_ptr<response_message> message, bool last);
-
-  /// Has the calling thread, which must be a pool's, wait until a response of so many bytes may wait; but not longer
-  /// than `token` allows, nor than the patience with a client that takes nothing.
-  void await_room(std::size_t bytes, const cancel_token& token);
 
  private:
   /// A response that waits.
@@ -80,6 +78,7 @@ class stream_infer final
   void progress();
   bool may_read() const;
   bool over() const;
+  void await_room(std::unique_lock<std::mutex>& lock, std::size_t bytes, const cancel_token& token);
   bool has_room(std::size_t bytes) const;
   void request_over(bool admitted);
 

@@ -105,6 +105,14 @@ struct stream_test : testing_support::gateway_test {
 
   std::unique_ptr<client_stream> open() { return std::make_unique<client_stream>(*stub); }
 
+  /// The client takes responses of any size from now on.
+  void take_any_size() {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);
+    stub = inference::GRPCInferenceService::NewStub(
+        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+  }
+
   /// Sends `count` responses as large as `bytes`, or until nobody wants them; then says so.
   decoupled_instance::work flood(std::size_t count, std::size_t bytes) {
     return [=, this](work_item& item) {
@@ -114,6 +122,13 @@ struct stream_test : testing_support::gateway_test {
       item.complete();
       ++floods_ended;
     };
+  }
+
+  /// Has as many responses wait as may, behind one that does not leave before the client reads.
+  void fill(work_item& item) {
+    item.send(one_output(std::string(stream_infer::most_bytes / 2, 'x')));
+    for (std::size_t i = 0; i != stream_infer::most_responses; ++i)
+      item.send(one_output("x"));
   }
 
   std::atomic<int> floods_ended = 0;
@@ -377,10 +392,7 @@ TEST_F(stream_test, a_model_that_is_faster_than_a_client_that_reads_waits_for_it
   add_decoupled(flood(10 * stream_infer::most_responses, 1));
   add_decoupled(flood(4, stream_infer::most_bytes / 3), "large");
   ASSERT_FALSE(start());
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(-1);
-  stub = inference::GRPCInferenceService::NewStub(
-      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+  take_any_size();
   for (const auto& [model, count] :
        std::map<std::string, std::size_t>{{"d", 10 * stream_infer::most_responses}, {"large", 4}}) {
     const auto stream = open();
@@ -392,13 +404,69 @@ TEST_F(stream_test, a_model_that_is_faster_than_a_client_that_reads_waits_for_it
   }
 }
 
+TEST_F(stream_test, several_models_that_are_faster_than_a_client_that_reads_wait_for_it) {
+  constexpr std::size_t count = 10 * stream_infer::most_responses;
+  const auto work = [](work_item& item) {
+    for (std::size_t i = 0; i != count; ++i)
+      item.send(one_output("x"));
+    item.complete();
+  };
+  add_decoupled(work, "one");
+  add_decoupled(work, "other");
+  ASSERT_FALSE(start());
+  const auto stream = open();
+  ASSERT_TRUE(stream->send("1", "one", true) && stream->send("2", "other", true));
+  stream->close();
+  std::size_t seen = 0;
+  EXPECT_TRUE(stream->end(seen).ok());
+  EXPECT_EQ(seen, 2 * (count + 1));
+}
+
+TEST_F(stream_test, the_end_of_a_request_always_has_room) {
+  add_decoupled([this](work_item& item) {
+    fill(item);
+    item.complete();
+    ++floods_ended;
+  });
+  ASSERT_FALSE(start());
+  take_any_size();
+  const auto stream = open();
+  ASSERT_TRUE(stream->send("1", "d", true));
+  stream->close();
+  await([&] { return floods_ended == 1; });
+  std::vector<response_message> all;
+  const auto status = stream->end(&all);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(all.size(), stream_infer::most_responses + 2);
+  EXPECT_TRUE(is_final(all.back()));
+}
+
+TEST_F(stream_test, a_request_that_waits_for_room_may_run_out_of_time_without_the_stream) {
+  add_decoupled([this](work_item& item) {
+    fill(item);
+    item.send(one_output("late"));
+    item.complete();
+    ++floods_ended;
+  });
+  ASSERT_FALSE(start());
+  take_any_size();
+  const auto stream = open();
+  client_call hasty{"d"};
+  (*hasty.request.mutable_parameters())["timeout"].set_int64_param(1'000'000);
+  ASSERT_TRUE(stream->send(hasty.request));
+  stream->close();
+  await([&] { return floods_ended == 1; });
+  std::vector<response_message> all;
+  const auto status = stream->end(&all);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  ASSERT_FALSE(all.empty());
+  EXPECT_THAT(all.back().error_message(), HasSubstr("DEADLINE_EXCEEDED"));
+}
+
 TEST_F(stream_test, a_response_larger_than_all_that_may_wait_is_sent) {
   add_decoupled(flood(1, stream_infer::most_bytes + 1));
   ASSERT_FALSE(start());
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(-1);
-  stub = inference::GRPCInferenceService::NewStub(
-      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+  take_any_size();
   const auto stream = open();
   ASSERT_TRUE(stream->send("1", "d"));
   stream->close();
