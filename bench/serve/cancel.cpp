@@ -81,8 +81,7 @@ class client {
   explicit client(const arguments& given)
       : model_(given.model),
         stub_(connect(given.target, 0)),
-        node_(troupe::node::v1::Node::NewStub(
-            grpc::CreateChannel(given.target, grpc::InsecureChannelCredentials()))) {}
+        node_(troupe::node::v1::Node::NewStub(grpc::CreateChannel(given.target, grpc::InsecureChannelCredentials()))) {}
 
   std::unique_ptr<call> begin(const ModelInferRequest& request) {
     auto c = std::make_unique<call>();
@@ -113,8 +112,8 @@ class client {
     troupe::node::v1::MetricsResponse metrics;
     check(node_->Metrics(&second, {}, &metrics));
     // Each request that is taken out of the queue to be executed has waited there.
-    return {statistics.model_stats(0).inference_stats().queue().count(),
-            value_of(metrics, "troupe_queue_requests"), value_of(metrics, "troupe_queue_withdrawn_total")};
+    return {statistics.model_stats(0).inference_stats().queue().count(), value_of(metrics, "troupe_queue_requests"),
+            value_of(metrics, "troupe_queue_withdrawn_total")};
   }
 
   /// Waits until so many requests are in the queue; it says so itself.
@@ -187,7 +186,9 @@ std::vector<std::uint64_t> time_quick(client& node, const workload& work, std::s
 /// From the cancellation of one that runs until the answer of a quick one that is next in the queue has come.
 std::vector<std::uint64_t> time_next(client& node, const workload& work, const arguments& given, line& slow) {
   std::mt19937 random{1};
-  const auto some_time = [&] { return std::chrono::system_clock::now() + std::chrono::microseconds{5000 + random() % 15'000}; };
+  const auto some_time = [&] {
+    return std::chrono::system_clock::now() + std::chrono::microseconds{5000 + random() % 15'000};
+  };
   auto first = work.quick;
   (*first.mutable_parameters())["priority"].set_int64_param(1);
   std::vector<std::uint64_t> times;
@@ -258,10 +259,11 @@ int measure(const arguments& given) {
   node.wait_until_queued(waiting);
   auto next = time_next(node, work, given, slow);
   const auto ran = count_ran(node, work, given, slow);
-  std::printf("{\"cancelled\":%zu,\"next_p50_us\":%.1f,\"next_p99_us\":%.1f,\"next_max_us\":%.1f,\"idle_p50_us\":%.1f,"
-              "\"idle_p99_us\":%.1f,\"queued\":%zu,\"queued_ran\":%llu}\n",
-              next.size(), percentile(next, 0.50), percentile(next, 0.99), percentile(next, 1.0),
-              percentile(idle, 0.50), percentile(idle, 0.99), given.queued, static_cast<unsigned long long>(ran));
+  std::printf(
+      "{\"cancelled\":%zu,\"next_p50_us\":%.1f,\"next_p99_us\":%.1f,\"next_max_us\":%.1f,\"idle_p50_us\":%.1f,"
+      "\"idle_p99_us\":%.1f,\"queued\":%zu,\"queued_ran\":%llu}\n",
+      next.size(), percentile(next, 0.50), percentile(next, 0.99), percentile(next, 1.0), percentile(idle, 0.50),
+      percentile(idle, 0.99), given.queued, static_cast<unsigned long long>(ran));
   return 0;
 }
 

@@ -1,4 +1,4 @@
-"""How soon a slot goes on when the work on it is cancelled, and whether work that is cancelled in the queue ever runs."""
+"""How soon a slot goes on when the work on it is cancelled, and whether what is cancelled in the queue ever runs."""
 
 import os
 import statistics

@@ -8,6 +8,7 @@ from node import Goal, Node, copy_model, call
 
 IN_FLIGHT = [1, 8, 32]
 PADDED = [16, 32]  # what two workers make of 32 in flight, or one
+SIDES = {"engine": "engine, batches of", "padded": "padded, batches of", "node": "node, in flight"}
 CPU_GOAL, THROUGHPUT_GOAL, PADDING_GOAL = 1.05, 0.95, 3
 
 
@@ -55,13 +56,14 @@ def show(results):
         best = sides["engine"][min(cpu_of, key=cpu_of.get)]
         print(f"\n{name} texts; the engine is at its best with batches of {min(cpu_of, key=cpu_of.get)}")
         print(f"{'':27}{'sentences/s':>12}{'CPU ms':>9}{'/ best':>8}")
-        for side, words in (("engine", "engine, batches of"), ("padded", "padded, batches of"), ("node", "node, in flight")):
+        for side, words in SIDES.items():
             for n, rounds in sides[side].items():
                 speed, cpu = (statistics.median(r[f] for r in rounds) for f in ("requests_per_s", "cpu_us"))
                 print(f"{f'{words} {n}':27}{speed:>12.1f}{cpu / 1000:>9.2f}{ratio(rounds, best, 'cpu_us'):>8.2f}")
         for n in (8, 32):
             cpu, speed = (ratio(sides["node"][n], best, f) for f in ("cpu_us", "requests_per_s"))
-            goals += [Goal(f"{name}, {n} in flight: CPU ≤ {CPU_GOAL}x of the engine's best", f"{cpu:.2f}", cpu <= CPU_GOAL),
+            goals += [Goal(f"{name}, {n} in flight: CPU ≤ {CPU_GOAL}x of the engine's best", f"{cpu:.2f}",
+                           cpu <= CPU_GOAL),
                       Goal(f"{name}, {n} in flight: throughput ≥ {THROUGHPUT_GOAL}x", f"{speed:.2f}",
                            speed >= THROUGHPUT_GOAL)]
         for n, rounds in sides["padded"].items():

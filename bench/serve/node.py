@@ -9,7 +9,8 @@ import signal
 import subprocess
 import time
 
-WORDS = "the of and to in is was for on that with as by at from it are this be an which or not have but one all were".split()
+WORDS = ("the of and to in is was for on that with as by at from it are this be an which or not have but one all "
+         "were").split()
 
 
 class Failed(Exception):
