@@ -160,8 +160,8 @@ int measure_load(const options& opts) {
 }
 
 void print(const char* name, const troupe::bench::open_outcome& of) {
-  std::printf(",\"%s\":{\"count\":%llu,\"p50_us\":%.1f,\"p99_us\":%.1f}", name,
-              static_cast<unsigned long long>(of.count), of.p50, of.p99);
+  std::printf(",\"%s\":{\"count\":%llu,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f}", name,
+              static_cast<unsigned long long>(of.count), of.p50, of.p90, of.p99);
 }
 
 void print(const troupe::bench::open_result& result) {

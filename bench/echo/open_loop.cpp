@@ -165,7 +165,7 @@ class tally {
 
  private:
   static open_outcome outcome(std::vector<std::uint64_t>& times) {
-    return {times.size(), percentile(times, 0.50), percentile(times, 0.99)};
+    return {times.size(), percentile(times, 0.50), percentile(times, 0.90), percentile(times, 0.99)};
   }
 
   const time_point begin_;

@@ -35,6 +35,7 @@ struct open_options {
 struct open_outcome {
   std::uint64_t count = 0;
   double p50 = 0;
+  double p90 = 0;
   double p99 = 0;
 };
 

@@ -51,7 +51,8 @@ def one_round(given, node, burst, number):
             "normal_p50": normal["answered"]["p50_us"] / 1000, "normal_p99": normal["answered"]["p99_us"] / 1000,
             "answered": storm["answered"]["count"], "refused": storm["refused"]["count"],
             "p50": storm["answered"]["p50_us"] / 1000, "p99": storm["answered"]["p99_us"] / 1000,
-            "refused_p50": storm["refused"]["p50_us"] / 1000, "refused_p99": storm["refused"]["p99_us"] / 1000,
+            "refused_p50": storm["refused"]["p50_us"] / 1000, "refused_p90": storm["refused"]["p90_us"] / 1000,
+            "refused_p99": storm["refused"]["p99_us"] / 1000,
             "late_p99": storm["late_p99_us"] / 1000, "cpu": storm["cpu_s"] / BURST_SECONDS,
             "recovery": recovery(normal, after)}
 
@@ -71,7 +72,8 @@ def show(results):
           f"{max(1, os.cpu_count() - 1)} of {os.cpu_count()} CPUs for the model; in ms, median of the rounds")
     columns = {"capacity": "capacity/s", "offered": "offered/s", "goodput": "goodput", "normal_p50": "norm. p50",
                "normal_p99": "norm. p99", "p50": "p50", "p99": "p99", "refused_p50": "ref. p50",
-               "refused_p99": "ref. p99", "late_p99": "late p99", "cpu": "CPUs", "recovery": "recov. s"}
+               "refused_p90": "ref. p90", "refused_p99": "ref. p99", "late_p99": "late p99", "cpu": "CPUs",
+               "recovery": "recov. s"}
     print(" " * 3 + "".join(f"{title:>11}" for title in columns.values()))
     for burst, rounds in results.items():
         m = {f: statistics.median(r[f] for r in rounds) for f in columns}
