@@ -14,6 +14,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <grpcpp/grpcpp.h>
@@ -28,6 +29,9 @@ using steady_clock = std::chrono::steady_clock;
 
 /// Long requests that wait behind those that run.
 constexpr std::size_t waiting = 4;
+
+/// With what should happen at once.
+constexpr auto patience = 30s;
 
 struct arguments {
   std::string target, model;
@@ -73,7 +77,7 @@ struct call {
 
 /// What a node has counted of a model.
 struct counts {
-  std::uint64_t executed, waiting, withdrawn;
+  std::uint64_t executed, waiting, admitted, withdrawn;
 };
 
 class client {
@@ -93,8 +97,9 @@ class client {
 
   /// Waits until `c` has ended, and notes what else does.
   void wait(const call& c) {
-    while (!c.ended)
-      note(no_deadline_);
+    for (const auto end = std::chrono::system_clock::now() + patience; !c.ended;)
+      if (!note(end))
+        throw std::runtime_error{"a request did not end"};
   }
 
   /// Notes what has ended by `until`.
@@ -113,15 +118,26 @@ class client {
     check(node_->Metrics(&second, {}, &metrics));
     // Each request that is taken out of the queue to be executed has waited there.
     return {statistics.model_stats(0).inference_stats().queue().count(), value_of(metrics, "troupe_queue_requests"),
-            value_of(metrics, "troupe_queue_withdrawn_total")};
+            value_of(metrics, "troupe_queue_admitted_total"), value_of(metrics, "troupe_queue_withdrawn_total")};
   }
 
-  /// Waits until so many requests are in the queue; it says so itself.
-  void wait_until_queued(std::size_t count) {
-    for (const auto end = steady_clock::now() + 30s; read().waiting != count;
+  /// The same, some time after the last answer, because what was executed is counted when its answer is on its way.
+  counts read_settled() {
+    auto last = read();
+    for (auto changed = true; changed;) {
+      sleep_until(std::chrono::system_clock::now() + 300ms);
+      const auto now = read();
+      changed = now.executed != std::exchange(last, now).executed;
+    }
+    return last;
+  }
+
+  /// Waits until the node has counted so many.
+  void wait_until(std::uint64_t counts::*what, std::uint64_t count) {
+    for (const auto end = steady_clock::now() + patience; read().*what != count;
          sleep_until(std::chrono::system_clock::now() + 1ms))
       if (steady_clock::now() > end)
-        throw std::runtime_error{"there are " + std::to_string(read().waiting) + " requests in the queue, not " +
+        throw std::runtime_error{"the node counts " + std::to_string(read().*what) + " requests, not " +
                                  std::to_string(count)};
   }
 
@@ -152,7 +168,6 @@ class client {
   }
 
   const std::string model_;
-  const std::chrono::system_clock::time_point no_deadline_ = std::chrono::system_clock::time_point::max();
   std::unique_ptr<stub> stub_;
   std::unique_ptr<troupe::node::v1::Node::Stub> node_;
   grpc::CompletionQueue queue_;
@@ -193,8 +208,8 @@ std::vector<std::uint64_t> time_next(client& node, const workload& work, const a
   (*first.mutable_parameters())["priority"].set_int64_param(1);
   std::vector<std::uint64_t> times;
   for (std::size_t i = 0; i != given.rounds; ++i) {
-    node.sleep_until(some_time());
     const auto quick = node.begin(first);
+    node.wait_until(&counts::waiting, waiting + 1);
     node.sleep_until(some_time());
     expect(!quick->ended, "a request that should have waited has ended");
     const auto victim = slow.begin() + static_cast<std::ptrdiff_t>(random() % given.slots);
@@ -207,6 +222,7 @@ std::vector<std::uint64_t> time_next(client& node, const workload& work, const a
     expect((*victim)->code() == grpc::StatusCode::CANCELLED, "what was cancelled did not end so");
     slow.erase(victim);
     slow.push_back(node.begin(work.slow));
+    node.wait_until(&counts::waiting, waiting);
   }
   return times;
 }
@@ -224,27 +240,27 @@ void cancel_all(client& node, line& calls) {
 /// Quick requests behind `slow` that are cancelled while they wait; how many of them ran all the same. The end of
 /// `slow`, too.
 std::uint64_t count_ran(client& node, const workload& work, const arguments& given, line& slow) {
-  node.wait_until_queued(waiting);
-  const auto before = node.read();
+  node.wait_until(&counts::waiting, waiting);
+  const auto before = node.read_settled();
   line queued;
   for (std::size_t i = 0; i != given.queued; ++i)
     queued.push_back(node.begin(work.quick));
-  node.wait_until_queued(waiting + given.queued);
+  node.wait_until(&counts::waiting, waiting + given.queued);
   cancel_all(node, queued);
-  node.wait_until_queued(waiting);
+  node.wait_until(&counts::waiting, waiting);
   // Those that run are counted when they have ended; those behind them must go first, or they would begin.
   line behind;
   for (; slow.size() > given.slots; slow.pop_back())
     behind.push_back(std::move(slow.back()));
   cancel_all(node, behind);
-  node.wait_until_queued(0);
+  node.wait_until(&counts::waiting, 0);
   cancel_all(node, slow);
   // The slots are free, when as many are answered.
   for (std::size_t i = 0; i != given.slots; ++i)
     queued.push_back(node.begin(work.quick));
   for (const auto& c : queued)
     node.wait(*c);
-  const auto after = node.read();
+  const auto after = node.read_settled();
   expect(after.withdrawn - before.withdrawn == given.queued + waiting, "not all were withdrawn from the queue");
   return after.executed - before.executed - 2 * given.slots;
 }
@@ -254,9 +270,12 @@ int measure(const arguments& given) {
   client node{given};
   auto idle = time_quick(node, work, std::min<std::size_t>(given.rounds, 100));
   line slow;
-  for (std::size_t i = 0; i != given.slots + waiting; ++i)
+  const auto before = node.read().admitted;
+  // One after the other: those that are sent at once may arrive in another order.
+  for (std::size_t i = 0; i != given.slots + waiting; ++i) {
     slow.push_back(node.begin(work.slow));
-  node.wait_until_queued(waiting);
+    node.wait_until(&counts::admitted, before + i + 1);
+  }
   auto next = time_next(node, work, given, slow);
   const auto ran = count_ran(node, work, given, slow);
   std::printf(
