@@ -14,6 +14,7 @@ GOODPUT_GOAL, REFUSAL_GOAL_MS, RECOVERY_GOAL_S = 0.95, 1, 1
 SLICE = 0.1  # seconds; bench_load's
 BATCHING = f"[batching]\nmax_batch = {MAX_BATCH}\n"
 QUEUE = f'[queue]\ncapacity = {CAPACITY}\nmax_wait = "{MAX_WAIT_MS}ms"\n'
+PATIENT = '[queue]\nmax_wait = "1h"\n'
 
 
 def measure(given):
@@ -23,7 +24,7 @@ def measure(given):
     workers = max(1, os.cpu_count() - 1)
     copy_model(given.model, folder / "models" / "minilm", instances=workers, more=QUEUE + BATCHING)
     # The same, but where nothing is refused when somebody else keeps the machine busy for a moment: for the capacity.
-    copy_model(given.model, folder / "models" / "patient", instances=workers, more=BATCHING)
+    copy_model(given.model, folder / "models" / "patient", instances=workers, more=PATIENT + BATCHING)
     results = {burst: [] for burst in BURSTS}
     with Node(given.build, folder, f"[cpu]\nslots = {workers}\n") as node:
         for number in range(given.rounds):
