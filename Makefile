@@ -49,8 +49,8 @@ bench-echo: setup  ## compare the node with a bare gRPC echo
 	@tools/build release troupe-node bench_load bench_bare_echo
 	@bench/echo/run --build build/release
 
-bench-serve: setup  ## compare the node with its engine alone
-	@tools/build release troupe-node bench_load bench_engine text_embedding
+bench-serve: setup  ## measure what serving costs, cancels and overload
+	@tools/build release troupe-node bench_load bench_engine bench_cancel text_embedding
 	@bench/serve/run --build build/release
 
 bench-kernel:  ## compare the concurrency kernel with Asio, CAF, moodycamel and AnyIO

@@ -1,16 +1,11 @@
 #include "bench/echo/load.hpp"
 
-#include "inference/grpc_service.grpc.pb.h"
-
-#include <time.h>
+#include "bench/echo/client.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cstring>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -20,55 +15,11 @@ namespace troupe::bench {
 
 namespace {
 
-using inference::GRPCInferenceService;
 using inference::ModelInferRequest;
 using inference::ModelInferResponse;
 using steady_clock = std::chrono::steady_clock;
 
-constexpr int elements = 16;
-
 enum class phase { warm_up, window, end };
-
-ModelInferRequest make_request() {
-  ModelInferRequest result;
-  result.set_model_name("identity");
-  auto* input = result.add_inputs();
-  input->set_name("input");
-  input->set_datatype("FP32");
-  input->add_shape(1);
-  input->add_shape(elements);
-  std::array<float, elements> values{};
-  for (int i = 0; i < elements; ++i) {
-    values[i] = 0.5f + static_cast<float>(i);
-  }
-  result.add_raw_input_contents(values.data(), sizeof(values));
-  return result;
-}
-
-ModelInferRequest make_request(const std::string& model, const std::string& text) {
-  ModelInferRequest result;
-  result.set_model_name(model);
-  auto* input = result.add_inputs();
-  input->set_name("text");
-  input->set_datatype("BYTES");
-  input->add_shape(1);
-  const auto size = static_cast<std::uint32_t>(text.size());
-  std::string raw(sizeof size, '\0');
-  std::memcpy(raw.data(), &size, sizeof size);
-  result.add_raw_input_contents(raw + text);
-  return result;
-}
-
-std::vector<ModelInferRequest> make_requests(const load_options& options) {
-  if (options.texts.empty()) {
-    return {make_request()};
-  }
-  std::vector<ModelInferRequest> result;
-  for (const auto& text : options.texts) {
-    result.push_back(make_request(options.model, text));
-  }
-  return result;
-}
 
 /// Nothing when `response` is the echo of `request`, else what is wrong with it; without a name, any one output will
 /// do.
@@ -88,19 +39,6 @@ std::string mismatch(const ModelInferRequest& request, const ModelInferResponse&
   return response.raw_output_contents(0) == request.raw_input_contents(0) ? "" : "other bytes";
 }
 
-/// CPU time of a process, all threads, to the nanosecond.
-double cpu_seconds(pid_t process) {
-  clockid_t clock;
-  timespec now{};
-  if (process == 0) {
-    return 0;
-  }
-  if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &now) != 0) {
-    throw std::runtime_error("cannot read the CPU time of process " + std::to_string(process));
-  }
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
 /// One request in flight; used again and again.
 struct call {
   std::optional<grpc::ClientContext> context;
@@ -116,15 +54,10 @@ class connection {
   connection(const load_options& options, int number, int in_flight, const std::atomic<phase>& now)
       : output_(options.texts.empty() ? options.output : ""),
         now_(now),
-        requests_(make_requests(options)),
+        requests_(make_requests(options.model, options.texts)),
         next_(static_cast<std::size_t>(number) * 7919),
+        stub_(connect(options.target, number)),
         calls_(in_flight) {
-    // Channels of equal arguments would share one connection.
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    arguments.SetInt("troupe.bench.connection", number);
-    stub_ = GRPCInferenceService::NewStub(
-        grpc::CreateCustomChannel(options.target, grpc::InsecureChannelCredentials(), arguments));
     latencies_.reserve(1 << 16);
   }
 
@@ -136,7 +69,7 @@ class connection {
   void join() { thread_.join(); }
 
   std::uint64_t done() const noexcept { return done_.load(std::memory_order_relaxed); }
-  const std::vector<std::uint32_t>& latencies() const noexcept { return latencies_; }
+  const std::vector<std::uint64_t>& latencies() const noexcept { return latencies_; }
   std::uint64_t failures() const noexcept { return failures_; }
   const std::string& first_failure() const noexcept { return first_failure_; }
 
@@ -152,7 +85,7 @@ class connection {
   void receive(const call& c, phase now) {
     const auto took = steady_clock::now() - c.sent;
     if (now == phase::window) {
-      latencies_.push_back(static_cast<std::uint32_t>(std::chrono::nanoseconds{took}.count()));
+      latencies_.push_back(static_cast<std::uint64_t>(std::chrono::nanoseconds{took}.count()));
     }
     done_.store(done() + 1, std::memory_order_relaxed);
     const auto wrong = c.status.ok() ? mismatch(requests_.front(), c.response, output_)
@@ -185,10 +118,10 @@ class connection {
   const std::atomic<phase>& now_;
   const std::vector<ModelInferRequest> requests_;
   std::size_t next_;
-  std::unique_ptr<GRPCInferenceService::Stub> stub_;
+  std::unique_ptr<stub> stub_;
   grpc::CompletionQueue queue_;
   std::vector<call> calls_;
-  std::vector<std::uint32_t> latencies_;
+  std::vector<std::uint64_t> latencies_;
   std::atomic<std::uint64_t> done_{0};
   std::uint64_t failures_ = 0;
   std::string first_failure_;
@@ -197,7 +130,7 @@ class connection {
 
 using connections = std::vector<std::unique_ptr<connection>>;
 
-connections connect(const load_options& options, const std::atomic<phase>& now) {
+connections connect_all(const load_options& options, const std::atomic<phase>& now) {
   const auto count = std::min(options.connections, options.concurrency);
   connections result;
   for (int i = 0; i < count; ++i) {
@@ -215,18 +148,8 @@ std::uint64_t total_done(const connections& all) {
   return result;
 }
 
-double percentile(std::vector<std::uint32_t>& nanoseconds, double share) {
-  if (nanoseconds.empty()) {
-    return 0;
-  }
-  const auto nth =
-      nanoseconds.begin() + static_cast<std::ptrdiff_t>(share * static_cast<double>(nanoseconds.size() - 1));
-  std::nth_element(nanoseconds.begin(), nth, nanoseconds.end());
-  return *nth * 1e-3;
-}
-
 void gather(const connections& all, load_result& result) {
-  std::vector<std::uint32_t> latencies;
+  std::vector<std::uint64_t> latencies;
   for (const auto& c : all) {
     latencies.insert(latencies.end(), c->latencies().begin(), c->latencies().end());
     result.failures += c->failures();
@@ -242,7 +165,7 @@ void gather(const connections& all, load_result& result) {
 
 load_result run_load(const load_options& options) {
   std::atomic<phase> now{phase::warm_up};
-  const auto all = connect(options, now);
+  const auto all = connect_all(options, now);
   for (const auto& c : all) {
     c->start();
   }

@@ -1,5 +1,6 @@
 // bench_engine: what a model costs without a server: its skillset runs batches of the texts of a file, one thread a
-// instance, for a window. One line of JSON on standard output; bench/serve/run reads it.
+// instance, for a window. `padded`: each batch is in the order of the file, and all of it as long as its longest, as
+// where nobody sorts by length. One line of JSON on standard output; bench/serve/run reads it.
 
 #include "actors/serving/model_folder.hpp"
 #include "actors/serving/skillset_catalog.hpp"
@@ -7,11 +8,13 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -26,6 +29,7 @@ struct arguments {
   std::size_t batch;
   std::size_t threads;
   std::chrono::milliseconds window;
+  bool padded;
 };
 
 template <class T>
@@ -35,17 +39,39 @@ T value_of(expected<T> result) {
   return *std::move(result);
 }
 
-/// A request for each line of a file.
-std::vector<inference_request> read_requests(const std::filesystem::path& file) {
-  std::vector<inference_request> requests;
+std::vector<std::string> read_texts(const std::filesystem::path& file) {
+  std::vector<std::string> texts;
   std::ifstream in{file};
-  for (std::string line; std::getline(in, line);) {
+  for (std::string line; std::getline(in, line);)
+    texts.push_back(line);
+  if (texts.empty())
+    throw std::runtime_error{"no texts in '" + file.string() + "'"};
+  return texts;
+}
+
+/// Makes each text of a batch as long as its longest one, and leaves out the last texts that are no whole batch. Filled
+/// up with words of one token: to the engine, which computes what is masked out like everything else, they are padding.
+void pad(std::vector<std::string>& texts, std::size_t batch) {
+  const auto words = [](const std::string& text) { return 1 + std::count(text.begin(), text.end(), ' '); };
+  texts.resize(std::max<std::size_t>(texts.size() / batch, 1) * batch, texts.front());
+  for (auto first = texts.begin(); first != texts.end(); first += static_cast<std::ptrdiff_t>(batch)) {
+    const auto last = first + static_cast<std::ptrdiff_t>(batch);
+    const auto most = std::transform_reduce(
+        first, last, std::ptrdiff_t{0}, [](auto a, auto b) { return std::max(a, b); }, words);
+    for (auto text = first; text != last; ++text)
+      for (auto count = words(*text); count != most; ++count)
+        *text += " the";
+  }
+}
+
+/// A request for each text.
+std::vector<inference_request> make_requests(const std::vector<std::string>& texts) {
+  std::vector<inference_request> requests;
+  for (const auto& text : texts) {
     std::string data;
-    append_bytes(data, line);
+    append_bytes(data, text);
     requests.push_back({{tensor{"text", datatype::bytes, {1}, buffer::take(std::move(data))}}, {}});
   }
-  if (requests.empty())
-    throw std::runtime_error{"no texts in '" + file.string() + "'"};
   return requests;
 }
 
@@ -88,7 +114,10 @@ void work(instance& worker, const std::vector<inference_request>& requests, std:
 int measure(const arguments& given) {
   skillset_catalog catalog{given.skillsets};
   const auto folder = value_of(read_model_folder(given.model, catalog));
-  const auto requests = read_requests(given.texts);
+  auto texts = read_texts(given.texts);
+  if (given.padded)
+    pad(texts, given.batch);
+  const auto requests = make_requests(texts);
   const auto loaded = value_of(folder.skills->load(settings_of(folder), {}));
   std::vector<std::unique_ptr<instance>> workers;
   for (std::size_t i = 0; i != given.threads; ++i) {
@@ -102,7 +131,7 @@ int measure(const arguments& given) {
   {
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i != workers.size(); ++i)
-      threads.emplace_back([&, i] { work(*workers[i], requests, given.batch, i * 7919, over, good); });
+      threads.emplace_back([&, i] { work(*workers[i], requests, given.batch, i * 7919 * given.batch, over, good); });
     std::this_thread::sleep_for(given.window);
     over = true;
   }
@@ -116,13 +145,14 @@ int measure(const arguments& given) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 7) {
-    std::fputs("usage: bench_engine SKILLSETS MODEL TEXTS BATCH THREADS WINDOW_MS\n", stderr);
+  const bool padded = argc == 8 && argv[7] == std::string{"padded"};
+  if (argc != 7 && !padded) {
+    std::fputs("usage: bench_engine SKILLSETS MODEL TEXTS BATCH THREADS WINDOW_MS [padded]\n", stderr);
     return 2;
   }
   try {
     return measure({argv[1], argv[2], argv[3], std::strtoul(argv[4], nullptr, 10), std::strtoul(argv[5], nullptr, 10),
-                    std::chrono::milliseconds{std::atoi(argv[6])}});
+                    std::chrono::milliseconds{std::atoi(argv[6])}, padded});
   } catch (const std::exception& e) {
     std::fprintf(stderr, "bench_engine: %s\n", e.what());
     return 1;
