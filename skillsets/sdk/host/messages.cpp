@@ -237,8 +237,9 @@ batch_policy batching_of(const wire::Loaded& from) {
   if (limits.padding_part() > 0)
     policy.limits.padding_part = limits.padding_part();
   if (from.has_cost())
-    policy.cost = linear_cost{std::max<std::int64_t>(0, from.cost().fixed()),
-                              std::max<std::int64_t>(1, from.cost().bytes_per_unit()), or_unbounded(from.cost().most())};
+    policy.cost =
+        linear_cost{std::max<std::int64_t>(0, from.cost().fixed()),
+                    std::max<std::int64_t>(1, from.cost().bytes_per_unit()), or_unbounded(from.cost().most())};
   return policy;
 }
 
