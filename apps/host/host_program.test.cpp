@@ -112,11 +112,9 @@ class running_host {
 
 /// A model of triton_examples that sleeps.
 model_settings sleeping(bool stubborn) {
-  return {.name = "sleep",
-          .options = {{"task", std::string{"sleep"}},
-                      {"datatype", std::string{"ANY"}},
-                      {"stubborn", stubborn},
-                      {"add_id", false}}};
+  return testing_support::named(
+      "sleep",
+      {{"task", std::string{"sleep"}}, {"datatype", std::string{"ANY"}}, {"stubborn", stubborn}, {"add_id", false}});
 }
 
 inference_request sleep_for_ms(std::uint32_t time) {
@@ -339,9 +337,11 @@ TEST(host_program, says_why_it_does_not_start) {
 }
 
 TEST(host_program, takes_no_wrong_arguments) {
-  for (const auto& args : std::vector<std::vector<std::string>>{
-           {}, {"--builtin", "text_embedding"}, {"--builtin", "identity", "--plugin", "x.so"},
-           {"--builtin", "identity", "--memory-mib", "0"}, {"--builtin", "identity", "--open-files", "many"}}) {
+  for (const auto& args : std::vector<std::vector<std::string>>{{},
+                                                                {"--builtin", "text_embedding"},
+                                                                {"--builtin", "identity", "--plugin", "x.so"},
+                                                                {"--builtin", "identity", "--memory-mib", "0"},
+                                                                {"--builtin", "identity", "--open-files", "many"}}) {
     running_host host{args};
     EXPECT_EQ(host.exit(), host_exit::usage);
     EXPECT_NE(host.errors(), "");
