@@ -127,8 +127,9 @@ class tuner {
       return config.error();
     as_it_is_.instances = config->config().instance_group(0).count();
     const auto batches = config->config().dynamic_batching().preferred_batch_size();
-    most_batch_ = batches.empty() ? 1 : std::min<std::int64_t>(*std::max_element(batches.begin(), batches.end()),
-                                                               most_batch_tried);
+    most_batch_ = batches.empty()
+                      ? 1
+                      : std::min<std::int64_t>(*std::max_element(batches.begin(), batches.end()), most_batch_tried);
     return {};
   }
 
@@ -172,8 +173,8 @@ class tuner {
       return loaded.error();
     const auto before = node_.cpu_time();
     const auto window = std::chrono::duration_cast<milliseconds>(options_.window);
-    const auto load = run_closed_loop({node_.address(), request_, options_.in_flight, window / 4, window},
-                                      with_.signals.token());
+    const auto load =
+        run_closed_loop({node_.address(), request_, options_.in_flight, window / 4, window}, with_.signals.token());
     if (!load)
       return load.error();
     const std::chrono::duration<double, std::milli> cpu = node_.cpu_time() - before;
@@ -203,7 +204,9 @@ class tuner {
       said += "\n        with " + number(gain) + "x the requests/s and " + number(wait) + "x the p99 of model.toml\n";
     }
     if (with_.json)
-      said = json{{"better", better}, {"requests_per_s", gain}, {"p99", wait}, {"settings", json_of(winner.with)}}.dump() + "\n";
+      said =
+          json{{"better", better}, {"requests_per_s", gain}, {"p99", wait}, {"settings", json_of(winner.with)}}.dump() +
+          "\n";
     with_.out.print(said);
     if (!better || !options_.apply)
       return {};
@@ -234,7 +237,8 @@ class tuner {
     const auto partial = file.string() + ".partial";
     std::error_code failed;
     if (std::ofstream out{partial}; !(out << text << std::flush))
-      return make_error(status_code::failed_precondition, "cannot write '" + partial + "'", "check the folder's rights");
+      return make_error(status_code::failed_precondition, "cannot write '" + partial + "'",
+                        "check the folder's rights");
     std::filesystem::rename(partial, file, failed);
     return failed ? make_error(status_code::failed_precondition, "cannot replace '" + file.string() + "'")
                   : expected<void>{};

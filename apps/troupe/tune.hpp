@@ -23,7 +23,7 @@ struct tune_options {
 struct tuning {
   std::int64_t instances = 1;
   std::int64_t threads = 1;
-  std::int64_t max_batch = 1;     ///< 0: as the skillset has it
+  std::int64_t max_batch = 1;  ///< 0: as the skillset has it
   std::int64_t max_delay_ms = 0;
 
   friend bool operator==(const tuning&, const tuning&) = default;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -154,13 +155,25 @@ class single_instance : public instance {
   }
 };
 
+/// A cost that follows from the size of a request's first input alone. It has as many items as its first axis is long;
+/// each costs `fixed` units, and one more for every `bytes_per_unit` of its bytes, `most` at most.
+struct linear_cost {
+  std::int64_t fixed = 1;
+  std::int64_t bytes_per_unit = 1;
+  std::int64_t most = std::numeric_limits<std::int64_t>::max();
+
+  work_cost operator()(const inference_request& request) const;
+
+  friend bool operator==(const linear_cost&, const linear_cost&) = default;
+};
+
 /// How requests to a model run together.
 struct batch_policy {
   batch_limits limits = {};  ///< model.toml may say less or more
 
   /// What a request costs, by which requests are batched and waits are foretold; null: an item of length 1. Called on a
   /// gateway's thread: must be quick, and an estimate will do. It may outlive the model, and so refers to nothing of
-  /// it.
+  /// it. In a process of its own a model can have a `linear_cost` here, and nothing else.
   std::function<work_cost(const inference_request&)> cost = nullptr;
 };
 

@@ -24,7 +24,6 @@ constexpr std::int64_t largest_budget = 1'000'000;
 // For estimates of what a text costs.
 constexpr std::int64_t bytes_a_token = 4;
 constexpr std::int64_t special_tokens = 2;
-constexpr std::int64_t length_bytes = 4;  // before each element of a BYTES tensor
 
 /// The `[options]` of a model.
 struct embedding_options {
@@ -411,16 +410,6 @@ expected<model_core> load_core(const model_settings& settings, const cancel_toke
                     options.batch_tokens};
 }
 
-/// From the bytes alone, as tokens are about four of them in European languages.
-work_cost estimate(const inference_request& request, std::int64_t max_tokens) {
-  const auto& input = request.inputs.front();
-  const auto items = input.shape.front();
-  if (items == 0)
-    return {0, 1};
-  const auto bytes = static_cast<std::int64_t>(input.data.size()) - items * length_bytes;
-  return {items, std::min(special_tokens + bytes / items / bytes_a_token, max_tokens)};
-}
-
 class embedding_model final : public loaded_model {
  public:
   explicit embedding_model(model_core core)
@@ -443,9 +432,8 @@ class embedding_model final : public loaded_model {
   }
 
   batch_policy batching() const override {
-    return {text_limits(core_.batch_tokens), [max_tokens = core_.max_tokens](const inference_request& request) {
-              return estimate(request, max_tokens);
-            }};
+    // From the bytes alone, as tokens are about four of them in European languages.
+    return {text_limits(core_.batch_tokens), linear_cost{special_tokens, bytes_a_token, core_.max_tokens}};
   }
 
   inference_request warm_up() const override {

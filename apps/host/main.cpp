@@ -1,0 +1,103 @@
+#include "apps/host/isolation.hpp"
+#include "skillsets/identity/identity.hpp"
+#include "skillsets/sdk/host/host_server.hpp"
+#include "skillsets/triton_examples/triton_examples.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <dlfcn.h>
+
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+
+namespace troupe {
+namespace {
+
+struct arguments {
+  std::string plugin;
+  std::string builtin;
+  host_limits limits;
+};
+
+host_exit fail(const error& why, host_exit how) {
+  // In one piece, or a line of the plug-in could come between.
+  std::cerr << "troupe-host: " + to_string(why) + "\n" << std::flush;
+  return how;
+}
+
+/// The skillset of a shared object, which stays open for as long as the process lives.
+expected<skillset*> open(const std::string& file) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored))
+    return make_error(status_code::not_found, "there is no plug-in '" + file + "'", "install it, or name another");
+  void* const object = dlopen(std::filesystem::absolute(file).c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* const symbol = object ? dlsym(object, skillset_entry_name) : nullptr;
+  if (!symbol)
+    return make_error(status_code::internal, "cannot open plug-in '" + file + "': " + dlerror(),
+                      "use one that was built for this version");
+  auto* const found = reinterpret_cast<skillset_entry*>(symbol)();
+  if (!found)
+    return make_error(status_code::internal, "plug-in '" + file + "' gives no skillset");
+  return found;
+}
+
+expected<skillset*> find(const arguments& args) {
+  static std::unique_ptr<skillset> built_in;
+  if (args.builtin.empty())
+    return open(args.plugin);
+  built_in = args.builtin == "identity" ? make_identity_skillset() : make_triton_examples_skillset();
+  return built_in.get();
+}
+
+host_exit run(const arguments& args) {
+  if (const auto there = check_node_socket(); !there)
+    return fail(there.error(), host_exit::usage);
+  if (const auto isolated = isolate(args.limits); !isolated)
+    return fail(isolated.error(), host_exit::internal);
+  // Before the plug-in is opened: its code may hang from then on, and must not outlive the conversation. Never
+  // destroyed: that would close it.
+  static host_server server{node_socket};
+  const auto skills = find(args);
+  if (!skills)
+    return fail(skills.error(),
+                skills.error().code == status_code::not_found ? host_exit::missing : host_exit::internal);
+  return server.serve(**skills);
+}
+
+}  // namespace
+}  // namespace troupe
+
+int main(int argc, char** argv) {
+  using troupe::host_exit;
+  troupe::arguments args;
+  CLI::App app{"Runs one instance of a model for troupe-node, which starts it, in a process of its own."};
+  auto* const what = app.add_option_group("skillset");
+  what->add_option("--plugin", args.plugin, "The shared object of a skillset");
+  what->add_option("--builtin", args.builtin, "A skillset of the node itself")
+      ->check(CLI::IsMember({"identity", "triton_examples"}));
+  what->require_option(1);
+  app.add_option("--memory-mib", args.limits.memory_mib, "Most memory that it may allocate, touched or not, in MiB")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
+  app.add_option("--open-files", args.limits.open_files, "Most files that it may have open")
+      ->check(CLI::Range(std::uint64_t{8}, std::uint64_t{1} << 30));
+  app.add_flag("--network", args.limits.network, "Let it have sockets other than of this machine (AF_UNIX)");
+  app.set_version_flag("--version", "troupe-host " TROUPE_VERSION);
+  app.footer(
+      "Descriptor 3 is the socket to the node (proto/troupe/host/v1/host.proto). The host ends when that closes.\n"
+      "Exit codes: 0 the socket was closed; 64 wrong arguments, or no socket; 65 the node broke the contract;\n"
+      "66 the plug-in is not there; 70 the plug-in can't be opened, or the host failed.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return static_cast<int>(app.exit(e) == 0 ? host_exit::ok : host_exit::usage);
+  }
+  auto how = host_exit::internal;
+  try {
+    how = troupe::run(args);
+  } catch (const std::exception& e) {
+    troupe::fail(troupe::make_error(troupe::status_code::internal, e.what()), how);
+  }
+  troupe::host_server::end_process(how);
+}

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "skillsets/sdk/skillset.hpp"
+
+#include "troupe/host/v1/host.pb.h"
+
+#include <memory>
+
+/// Between the contract's types and their messages (host.proto). What comes from the other process is checked: wrong
+/// words are INVALID_ARGUMENT.
+namespace troupe::host {
+
+namespace wire = v1;
+
+void to_wire(const parameter& value, wire::Parameter& to);
+expected<parameter> from_wire(const wire::Parameter& from);
+
+void to_wire(const error& why, wire::Failure& to);
+error from_wire(const wire::Failure& from);
+
+void to_wire(const option_spec& option, wire::Option& to);
+expected<option_spec> from_wire(const wire::Option& from);
+
+void to_wire(const runtime_device& device, wire::Device& to);
+runtime_device from_wire(const wire::Device& from);
+
+void to_wire(const model_settings& settings, wire::Load& to);
+expected<model_settings> from_wire(const wire::Load& from);
+
+void to_wire(const signature& what, wire::Signature& to);
+expected<signature> from_wire(const wire::Signature& from);
+
+/// Limits and linear cost; a cost that is a function stays where it is.
+void to_wire(const batch_policy& policy, wire::Loaded& to);
+batch_policy batching_of(const wire::Loaded& from);
+
+/// The bytes of tensors are copied into the message, and from there viewed where they lie: `owner` keeps the message
+/// alive.
+void to_wire(const inference_request& request, wire::Request& to);
+expected<inference_request> from_wire(const wire::Request& from, const std::shared_ptr<const void>& owner);
+void to_wire(const inference_response& response, wire::Response& to);
+expected<inference_response> from_wire(const wire::Response& from, const std::shared_ptr<const void>& owner);
+
+}  // namespace troupe::host
