@@ -58,6 +58,17 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
     return {};
   }
 
+  void put_back(std::shared_ptr<queued_work> work) {
+    wake_list woken;
+    const std::lock_guard lock{mutex_};
+    const auto now = clock_.now();
+    arrivals_.push_front(*work);
+    clients_[work->client].push_front(*work);
+    link(std::move(work));
+    tell_worker(now, told_by::other, woken);
+    keep_time(now);
+  }
+
   bool withdraw(queued_work& work) {
     std::shared_ptr<queued_work> taken;
     const std::lock_guard lock{mutex_};
@@ -89,6 +100,7 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
     if (!is_ready(now) || (head && !head(*order_.begin())))
       return;
     const auto units = fill(into, refused);
+    running_units_ += units;
     learn(units, now);
     tell_worker(now, told_by::other, woken);
   }
@@ -117,6 +129,7 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
 
   void ran(std::int64_t units, steady_clock::duration took) {
     const std::lock_guard lock{mutex_};
+    running_units_ = std::max<std::int64_t>(0, running_units_ - units);
     estimate_.ran(static_cast<double>(units), took, options_.workers);
   }
 
@@ -194,9 +207,9 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
     return {};
   }
 
-  /// How long `work` would wait if it were admitted: for what is as urgent or more so.
+  /// How long `work` would wait if it were admitted: for what runs, and for what is as urgent or more so.
   steady_clock::duration foretold_wait(const queued_work& work) const {
-    std::int64_t ahead = 0;
+    std::int64_t ahead = running_units_;
     for (const auto& [priority, units] : units_of_priority_)
       if (priority <= work.priority)
         ahead += units;
@@ -238,9 +251,13 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
     work->number_ = ++last_number_;
     if (order_.empty())
       backlog_since_.reset();
-    order_.insert(*work);
     arrivals_.push_back(*work);
     clients_[work->client].push_back(*work);
+    link(std::move(work));
+  }
+
+  void link(std::shared_ptr<queued_work> work) {
+    order_.insert(*work);
     units_ += work->cost.units();
     items_ += work->cost.items;
     units_of_priority_[work->priority] += work->cost.units();
@@ -369,6 +386,7 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
   std::unordered_map<std::uint32_t, std::int64_t> units_of_priority_;
   std::int64_t units_ = 0;
   std::int64_t items_ = 0;
+  std::int64_t running_units_ = 0;  // that were taken, and have not run yet
   std::uint64_t last_number_ = 0;
   std::optional<steady_clock::time_point> backlog_since_;  // the last take that left something
   std::uint64_t takes_since_idle_ = 0;
@@ -391,6 +409,10 @@ const queue_options& request_queue::options() const noexcept {
 
 expected<void> request_queue::submit(std::shared_ptr<queued_work> work) {
   return core_->submit(std::move(work));
+}
+
+void request_queue::put_back(std::shared_ptr<queued_work> work) {
+  core_->put_back(std::move(work));
 }
 
 bool request_queue::withdraw(queued_work& work) {

@@ -74,6 +74,11 @@ class request_queue {
   /// asks for. Called under the queue's lock, `head` must be quick.
   void take(batch& into, const std::function<bool(const queued_work&)>& head = {});
 
+  /// Takes work back that was taken and could not be done, through no fault of its own. It has the place in the order
+  /// that it had, whatever the queue's capacity, and isn't counted again. Cancelled or late, it is refused as what
+  /// waits.
+  void put_back(std::shared_ptr<queued_work> work);
+
   /// Waits until there is a batch to take, which another worker may have taken by then.
   ready_operation ready();
 

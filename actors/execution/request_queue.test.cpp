@@ -290,6 +290,57 @@ TEST_F(queue_test, foretells_the_wait_of_the_urgent_without_those_behind_them) {
   EXPECT_TRUE(queue().submit(urgent));
 }
 
+TEST_F(queue_test, foretells_the_wait_for_what_runs_too) {
+  options.max_wait = 1s;
+  teach(600ms);
+  submit('a');
+  EXPECT_EQ(take(), "a");
+  submit('b');
+  const auto refused = queue().submit(make());
+  ASSERT_FALSE(refused) << "one runs and one waits, which is 1200 ms";
+  queue().ran(1, 600ms);
+  EXPECT_TRUE(queue().submit(make()));
+}
+
+TEST_F(queue_test, what_is_put_back_has_its_old_place_and_is_not_counted_again) {
+  options.capacity = 2;
+  submit('a'), submit('b');
+  request_queue::batch taken;
+  queue().take(taken);
+  submit('c');
+  EXPECT_FALSE(queue().submit(make())) << "it is full";
+  queue().put_back(taken.front());
+  EXPECT_EQ(queue().stats().queued, 3u);
+  EXPECT_EQ(queue().stats().admitted, 3u);
+  EXPECT_EQ(take(), "a");
+  EXPECT_EQ(take(), "b");
+  EXPECT_EQ(take(), "c");
+}
+
+TEST_F(queue_test, what_is_put_back_too_late_or_cancelled_is_given_up) {
+  options.max_wait = 1s;
+  const auto late = submit('a'), cancelled = submit('b');
+  request_queue::batch first, second;
+  queue().take(first);
+  queue().take(second);
+  cancelled->scope().cancel(make_error(status_code::cancelled, "gone"));
+  time.advance(2s);
+  queue().put_back(first.front());
+  queue().put_back(second.front());
+  EXPECT_EQ(take(), "");
+  EXPECT_EQ(late->refusals, 1);
+  EXPECT_EQ(cancelled->refusals, 1);
+}
+
+TEST_F(queue_test, a_worker_is_told_of_what_is_put_back) {
+  submit('a');
+  request_queue::batch taken;
+  queue().take(taken);
+  waiting_worker waits{queue()};
+  queue().put_back(taken.front());
+  EXPECT_EQ(waits.told, request_queue::told_by::other);
+}
+
 TEST_F(queue_test, gives_up_what_has_waited_too_long_after_all) {
   options.max_wait = 1s;
   const auto a = submit('a');
@@ -359,6 +410,16 @@ TEST_F(queue_test, learns_from_how_fast_it_drains_when_all_are_at_work) {
   const auto wait = queue().stats().wait;
   EXPECT_GT(wait, 180ms);
   EXPECT_LE(wait, 200ms);
+}
+
+TEST(wait_estimate, forgets_its_first_observation_with_the_second) {
+  wait_estimate estimate;
+  estimate.ran(1, 10s, 1);
+  EXPECT_EQ(estimate.wait(1), 10s) << "it is all there is";
+  estimate.ran(1, 1s, 1);
+  EXPECT_EQ(estimate.wait(1), 1s);
+  estimate.ran(1, 3s, 1);
+  EXPECT_EQ(estimate.wait(1), 2s) << "the mean of the few";
 }
 
 TEST(wait_estimate, knows_nothing_before_anything_has_run) {

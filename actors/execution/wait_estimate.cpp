@@ -8,6 +8,7 @@ namespace {
 
 /// The part of what is believed that one more observation replaces.
 constexpr double weight = 0.2;
+constexpr int most_counted = 10;
 
 /// Longer waits than this are all the same.
 constexpr double longest_seconds = 86'400;
@@ -40,7 +41,11 @@ std::optional<steady_clock::duration> wait_estimate::wait(double units) const {
 }
 
 void wait_estimate::learn(double seconds_a_unit) {
-  seconds_a_unit_ = seconds_a_unit_ ? *seconds_a_unit_ + weight * (seconds_a_unit - *seconds_a_unit_) : seconds_a_unit;
+  // The first says little: it is that of a small batch, and of an engine that has not warmed up.
+  const double part = learnt_ <= 1 ? 1 : std::max(weight, 1 / static_cast<double>(learnt_));
+  learnt_ = std::min(learnt_ + 1, most_counted);
+  const auto before = seconds_a_unit_.value_or(0);
+  seconds_a_unit_ = before + part * (seconds_a_unit - before);
 }
 
 }  // namespace troupe

@@ -24,6 +24,7 @@ class wait_estimate {
   void learn(double seconds_a_unit);
 
   std::optional<double> seconds_a_unit_;
+  int learnt_ = 0;  // observations
   bool drained_last_ = false;
 };
 
