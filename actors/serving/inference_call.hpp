@@ -22,6 +22,9 @@ class inference_call : public queued_work, public work_item {
   /// Set by the gateway before the call is submitted, and not changed afterwards.
   inference_request input;
 
+  /// For whoever runs it: an instance broke that had it, and another one has it now.
+  bool ran_before = false;
+
   /// Of a request to a stateful model, from its admission on.
   std::shared_ptr<sequence_step> step;
 

@@ -25,6 +25,7 @@ struct warm_instance {
 }  // namespace troupe
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::warm_instance)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::error)
 
 namespace troupe {
 namespace {
@@ -98,10 +99,21 @@ caf::behavior instance_actor(caf::stateful_actor<instance_state>* self, std::sha
           starter.deliver(to_caf(*warm.failure));
           self->quit(to_caf(*warm.failure));
         } else {
+          (*warm.worker)->watch([me = caf::actor_cast<caf::actor_addr>(self)](const error& broken) {
+            if (const auto instance = caf::actor_cast<caf::actor>(me))
+              caf::anon_send(instance, broken);
+          });
           state.runner = std::make_shared<instance_runner>(std::move(*warm.worker), model, where.pool, where.share);
           state.runner->start();
           starter.deliver(caf::unit);
         }
+      },
+      [self](const error& broken) {
+        auto& state = self->state;
+        if (state.exit_reason || !state.runner)
+          return;
+        state.exit_reason = to_caf(broken);
+        state.runner->leave([me = caf::actor_cast<caf::actor>(self)] { caf::anon_send(me, stopped_atom::value); });
       },
       [self](stopped_atom) {
         self->state.runner.reset();

@@ -103,14 +103,23 @@ void instance_runner::stop(const error& reason, std::function<void()> on_stopped
   request_queue::batch running;
   {
     const std::lock_guard lock{mutex_};
-    on_stopped_ = std::move(on_stopped);
-    stopping_ = true;
     running = batch_;
   }
+  leave(std::move(on_stopped));
   for (const auto& work : running)
     work->scope().cancel(reason);
+}
+
+void instance_runner::leave(std::function<void()> on_stopped) {
+  bool parked = false;
+  {
+    const std::lock_guard lock{mutex_};
+    on_stopped_ = std::move(on_stopped);
+    stopping_ = true;
+    parked = parked_;
+  }
   // Whoever takes the runner out of the queue ends it: here when it waits, in wake() or run() otherwise.
-  if (ready_.abandon(*this, reason))
+  if (parked || ready_.abandon(*this, make_error(status_code::unavailable, "the instance is being stopped")))
     finish();
 }
 
@@ -168,6 +177,10 @@ instance_runner::next instance_runner::take(bool immediate) {
     // Under the lock that stop() takes, so that nothing is taken after a stop.
     const std::lock_guard lock{mutex_};
     while (!stopping_) {
+      if (!worker_->usable()) {
+        parked_ = true;
+        break;
+      }
       model_->calls().take(batch_, immediate ? is_immediate_ : nullptr);
       if (!batch_.empty())
         return next::batch;
@@ -198,12 +211,14 @@ void instance_runner::execute() {
     run_items(0, items_.size(), all.token());
   }
   const auto took = steady_clock::now() - began;
+  if (!worker_->usable())
+    give_back();
   for (const auto& item : items_)
-    model_->counts().request_executed(began - item.call().admitted_at(), took);
+    if (item.ended())
+      model_->counts().request_executed(began - item.call()->admitted_at(), took);
   model_->counts().batch_executed(items, took);
   model_->calls().ran(units, took);
-  items_.clear();
-  forget_batch();
+  give_back();
 }
 
 /// Runs some items together. Where that fails they run again in halves, and those in halves, down to the one whose
@@ -221,6 +236,9 @@ void instance_runner::run_items(std::size_t first, std::size_t last, const cance
   std::erase_if(view_, [](auto* item) { return static_cast<running_item*>(item)->ended(); });
   if (view_.empty())
     return;
+  // What is left of it is not its own fault.
+  if (!worker_->usable())
+    return end_broken(done ? make_error(status_code::unavailable, "the instance broke") : done.error());
   if (!done && view_.size() > 1 && !token.cancelled()) {
     for (auto i = first; i != last; ++i)
       if (auto& item = items_[i]; item.has_begun_to_answer())
@@ -236,6 +254,33 @@ void instance_runner::run_items(std::size_t first, std::size_t last, const cance
   const auto why = done ? make_error(status_code::internal, "the skillset gave no answer") : done.error();
   for (auto* item : view_)
     item->respond(item->token().cancelled() ? item->token().reason() : why);
+}
+
+/// The instance can't work any more. A request that it left without any answer may run once more, elsewhere, where the
+/// model allows it; the others end with the reason.
+void instance_runner::end_broken(const error& why) {
+  for (auto* item : view_) {
+    auto& one = static_cast<running_item&>(*item);
+    const auto token = one.token();
+    if (token.cancelled())
+      one.respond(token.reason());
+    else if (one.has_begun_to_answer() || std::exchange(one.call()->ran_before, true) || !model_->folder().idempotent)
+      one.respond(why);
+  }
+}
+
+/// Ends the batch. What has not ended by itself goes back into the queue.
+void instance_runner::give_back() {
+  std::vector<std::shared_ptr<inference_call>> back;
+  for (const auto& item : items_)
+    if (!item.ended())
+      back.push_back(item.call());
+  items_.clear();
+  forget_batch();
+  for (auto& call : back)
+    model_->calls().put_back(std::move(call));
+  if (!back.empty())
+    log_event(spdlog::level::warn, "requests run again", {{"model", model_->name()}, {"requests", back.size()}});
 }
 
 void instance_runner::forget_batch() {

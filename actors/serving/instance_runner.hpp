@@ -35,7 +35,7 @@ class running_item final : public work_item {
 
   /// Whether somebody has had a response already, so that running it again would give that twice.
   bool has_begun_to_answer() const noexcept { return sent_; }
-  const inference_call& call() const noexcept { return *call_; }
+  const std::shared_ptr<inference_call>& call() const noexcept { return call_; }
 
  private:
   void end(bool success);
@@ -47,11 +47,12 @@ class running_item final : public work_item {
 };
 
 /// The working half of an instance: takes batches from its model's queue, one after another, and runs them on the
-/// device's pool. It holds threads only while there is something to do; with an empty queue it waits there, and is told
-/// of the next call on the thread that brings it. A call that the instance calls immediate is then answered at once, in
-/// a place leased for that, and any other by a thread of the pool; what waits for one is in the queue, where it can be
-/// withdrawn. With other work waiting for a thread the runner goes to the end of the pool's queue after each batch.
-/// Once the pool is closed it answers every call with UNAVAILABLE. Made as a shared_ptr.
+/// device's pool. Once its instance can't work any more it takes nothing, and what it could not do goes back into the
+/// queue, once for each request. It holds threads only while there is something to do; with an empty queue it waits
+/// there, and is told of the next call on the thread that brings it. A call that the instance calls immediate is then
+/// answered at once, in a place leased for that, and any other by a thread of the pool; what waits for one is in the
+/// queue, where it can be withdrawn. With other work waiting for a thread the runner goes to the end of the pool's
+/// queue after each batch. Once the pool is closed it answers every call with UNAVAILABLE. Made as a shared_ptr.
 class instance_runner final : public pool_job,
                               private pending<request_queue::told_by>,
                               public std::enable_shared_from_this<instance_runner> {
@@ -65,6 +66,10 @@ class instance_runner final : public pool_job,
   /// Takes no more calls, cancels those that run with `reason`, and calls `on_stopped` once that has really ended. To
   /// be called once, after `start()`.
   void stop(const error& reason, std::function<void()> on_stopped);
+
+  /// The same once the instance can't work any more: what runs is not cancelled, because it ends by itself, and may run
+  /// again elsewhere.
+  void leave(std::function<void()> on_stopped);
 
   void run() noexcept override;
 
@@ -82,6 +87,8 @@ class instance_runner final : public pool_job,
   next take(bool immediate);
   void execute();
   void run_items(std::size_t first, std::size_t last, const cancel_token& token);
+  void end_broken(const error& why);
+  void give_back();
   void forget_batch();
   void finish();
 
@@ -96,6 +103,7 @@ class instance_runner final : public pool_job,
   std::mutex mutex_;
   request_queue::batch batch_;  // guarded by mutex_, as are the next
   bool stopping_ = false;
+  bool parked_ = false;  // takes nothing more, and waits to be told to stop
   std::function<void()> on_stopped_;
 };
 

@@ -38,10 +38,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::load_result)
 namespace troupe {
 namespace {
 
-/// Restarts of a model's instances within a minute that end in UNAVAILABLE.
-constexpr std::size_t instance_intensity = 3;
-constexpr auto instance_period = std::chrono::minutes{1};
-
 struct model_actor_state {
   static constexpr const char* name = "model";
 
@@ -184,8 +180,8 @@ void begin_instances(model_self* self) {
                      restart_type::permanent, std::chrono::milliseconds::max()});
   state.instances = spawn_supervisor(self->system(),
                                      {.name = folder.name,
-                                      .intensity = instance_intensity,
-                                      .period = instance_period,
+                                      .intensity = folder.restart.intensity,
+                                      .period = folder.restart.period,
                                       .on_report = state.context.on_report},
                                      std::move(specs));
   self->monitor(state.instances);

@@ -18,6 +18,7 @@ constexpr std::int64_t most_priorities = 16;
 constexpr std::int64_t most_units = std::int64_t{1} << 40;
 constexpr std::int64_t most_threads = 1024;
 constexpr std::int64_t most_mebibytes = std::int64_t{1} << 30;
+constexpr std::int64_t most_restarts = 1'000'000;
 constexpr double most_weight = 1000;
 
 /// What errors call settings that don't stand in model.toml.
@@ -145,8 +146,10 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
   auto reader = settings_reader::read_file(path / "model.toml", settings, override_name);
   if (!reader)
     return reader.error();
+  if (reader->choice("isolation", {"thread", "process"}) == "process")
+    folder.isolation = isolation_kind::process;
   if (const auto name = reader->text("skillset")) {
-    if (const auto found = catalog.find(*name))
+    if (const auto found = catalog.find(*name, folder.isolation))
       folder.skills = *found;
     else
       reader->reject("skillset", "cannot be used: " + found.error().message(), "there is: " + catalog.names());
@@ -159,6 +162,11 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
   read_device(*reader, folder);
   if (reader->choice("on_failure", {"fatal", "unavailable"}) == "unavailable")
     folder.on_failure = failure_policy::unavailable;
+  folder.idempotent = reader->flag("idempotent").value_or(folder.idempotent);
+  auto restart = reader->table("restart");
+  folder.restart.intensity = restart.integer("intensity", 0, most_restarts).value_or(folder.restart.intensity);
+  folder.restart.period = restart.duration("period").value_or(folder.restart.period);
+  folder.cancel_grace = reader->table("cancel").duration("grace").value_or(folder.cancel_grace);
   auto limits = reader->table("limits");
   folder.limits.items = limits.integer("items", 1, most_items).value_or(folder.limits.items);
   read_queue(*reader, folder.queue);
@@ -220,6 +228,7 @@ model_settings settings_of(const model_folder& folder) {
   settings.device = folder.device;
   settings.instances = folder.instances;
   settings.threads = folder.threads;
+  settings.cancel_grace = folder.cancel_grace;
   return settings;
 }
 

@@ -2,6 +2,7 @@
 
 #include "actors/concurrency/cancel_scope.hpp"
 #include "actors/concurrency/error.hpp"
+#include "actors/serving/skillset_catalog.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
 #include <chrono>
@@ -15,11 +16,15 @@
 
 namespace troupe {
 
-class skillset_catalog;
-
 /// What a model allows a request.
 struct model_limits {
   std::int64_t items = 1024;  ///< along the first axis of a model that batches
+};
+
+/// How often the instances of a model may be started again within `period` before it is UNAVAILABLE.
+struct restart_settings {
+  std::int64_t intensity = 3;
+  std::chrono::milliseconds period = std::chrono::minutes{1};
 };
 
 /// How requests wait for an instance.
@@ -61,6 +66,7 @@ struct model_folder {
   std::filesystem::path path;
   std::string version = "1";
   skillset* skills = nullptr;
+  isolation_kind isolation = isolation_kind::thread;
   std::string device = "CPU";
   std::vector<std::string> alternatives;  ///< to that device, in the order of their preference
   std::int64_t instances = 1;
@@ -71,6 +77,9 @@ struct model_folder {
   std::map<std::string, model_file, std::less<>> files;  ///< by role
   parameter_map options;
   model_limits limits;
+  bool idempotent = true;  ///< a request may run again after an instance broke that had it
+  restart_settings restart;
+  std::chrono::milliseconds cancel_grace = std::chrono::seconds{2};  ///< for hosts: see model_settings
   queue_settings queue;
   batching_settings batching;
   sequence_settings sequences;

@@ -62,6 +62,10 @@ std::filesystem::path share_folder() {
   return (program_folder() / "../share/troupe").lexically_normal();
 }
 
+std::filesystem::path host_program() {
+  return program_folder() / "troupe-host";
+}
+
 std::filesystem::path skillset_folder() {
   return (program_folder() / "../lib/troupe/skillsets").lexically_normal();
 }

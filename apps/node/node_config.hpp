@@ -32,4 +32,7 @@ expected<node_config> read_node_config(const std::filesystem::path& file, const 
 std::filesystem::path share_folder();
 std::filesystem::path skillset_folder();
 
+/// The program for host processes, which stands beside this one.
+std::filesystem::path host_program();
+
 }  // namespace troupe

@@ -100,7 +100,7 @@ int node_process::run() {
   runtime all;
   const std::stop_callback first{all.token().stop(), [this] { post([this] { on_signal(); }); }};
   all.cancel_on_signals([this](int) { post([this] { on_signal(); }); });
-  const auto catalog = std::make_shared<skillset_catalog>(skillset_folder());
+  const auto catalog = std::make_shared<skillset_catalog>(skillset_folder(), host_program());
   catalog->add(make_identity_skillset());
   catalog->add(make_triton_examples_skillset());
   auto models = read_model_repository(config_.models, *catalog);

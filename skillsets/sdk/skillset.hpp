@@ -7,6 +7,7 @@
 #include "skillsets/sdk/tensor.hpp"
 
 #include <any>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -88,6 +89,9 @@ struct model_settings {
   std::string device;          ///< such as `CPU`
   std::int64_t instances = 1;  ///< how many will run at once
   std::size_t threads = 1;     ///< that each of them may use while it runs
+
+  /// For hosts: how long work may go on that was cancelled, before it costs the process its life.
+  std::chrono::milliseconds cancel_grace = std::chrono::seconds{2};
 };
 
 /// One request of a batch, and where its answers go. The platform's; an instance uses it until its `run` returns. What
@@ -140,6 +144,13 @@ class instance {
     static_cast<void>(request);
     return false;
   }
+
+  /// False once it can never work again, as one whose process has ended. A `run` that finds that out returns why; its
+  /// requests may run on another instance.
+  virtual bool usable() const noexcept { return true; }
+
+  /// Has `on_broken` called, at most once and from any thread, when that happens; to be called before the first `run`.
+  virtual void watch(std::function<void(error)> on_broken) { static_cast<void>(on_broken); }
 };
 
 /// An instance that works on one request at a time and has one response for it.

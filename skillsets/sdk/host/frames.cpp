@@ -32,18 +32,26 @@ void wait_for(int socket, short what) {
 
 }  // namespace
 
-expected<void> frame_writer::write(const google::protobuf::MessageLite& message) {
+expected<void> append_frame(std::string& bytes, const google::protobuf::MessageLite& message) {
   const auto size = message.ByteSizeLong();
   if (size > most_frame_bytes)
     return make_error(status_code::resource_exhausted,
                       "a message of " + std::to_string(size) + " bytes is longer than the " +
                           std::to_string(most_frame_bytes) + " that may cross between node and host",
                       "send less at once");
-  const std::lock_guard lock{mutex_};
-  bytes_.resize(length_bytes + size);
+  const auto begin = bytes.size();
+  bytes.resize(begin + length_bytes + size);
   const auto length = static_cast<std::uint32_t>(size);
-  std::memcpy(bytes_.data(), &length, length_bytes);
-  message.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(bytes_.data()) + length_bytes);
+  std::memcpy(bytes.data() + begin, &length, length_bytes);
+  message.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(bytes.data()) + begin + length_bytes);
+  return {};
+}
+
+expected<void> frame_writer::write(const google::protobuf::MessageLite& message) {
+  const std::lock_guard lock{mutex_};
+  bytes_.clear();
+  if (auto appended = append_frame(bytes_, message); !appended)
+    return appended;
   for (std::size_t sent = 0; sent != bytes_.size();) {
     const auto n = send(socket_, bytes_.data() + sent, bytes_.size() - sent, MSG_NOSIGNAL);
     if (n >= 0)

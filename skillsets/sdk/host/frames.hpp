@@ -14,6 +14,9 @@ namespace troupe {
 /// The longest message that may cross between a node and a host, in bytes.
 inline constexpr std::uint32_t most_frame_bytes = 1u << 30;
 
+/// Appends a message with its length. RESOURCE_EXHAUSTED for one that is too long.
+expected<void> append_frame(std::string& bytes, const google::protobuf::MessageLite& message);
+
 /// Writes messages to a stream socket as host.proto says, each as a whole, whoever writes. Thread-safe. The descriptor
 /// stays the caller's.
 class frame_writer {

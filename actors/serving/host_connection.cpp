@@ -1,0 +1,313 @@
+#include "actors/serving/host_connection.hpp"
+
+#include "actors/concurrency/clock.hpp"
+#include "skillsets/sdk/host/messages.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <list>
+#include <stop_token>
+#include <utility>
+
+namespace troupe {
+namespace {
+
+namespace wire = host::v1;
+using std::chrono::milliseconds;
+
+constexpr std::uint32_t contract = 1;
+
+/// Outputs are what the signature says, or a gateway would write nonsense.
+expected<void> check_outputs(const std::vector<tensor>& outputs, const signature& what) {
+  if (outputs.size() != what.outputs.size())
+    return make_error(status_code::internal, "the skillset gave " + std::to_string(outputs.size()) + " outputs, not " +
+                                                 std::to_string(what.outputs.size()));
+  for (std::size_t i = 0; i != outputs.size(); ++i) {
+    const auto& output = outputs[i];
+    const auto& spec = what.outputs[i];
+    const auto count = element_count(output.shape);
+    const bool right = output.name == spec.name && (spec.type == datatype::any || output.type == spec.type) && count &&
+                       (output.type == datatype::bytes
+                            ? split_bytes(output.data.view(), *count).has_value()
+                            : static_cast<std::size_t>(*count) * element_size(output.type) == output.data.size());
+    if (!right)
+      return make_error(status_code::internal, "the skillset gave output '" + output.name + "' as " +
+                                                   std::string{to_string(output.type)} + shape_to_string(output.shape) +
+                                                   " in " + std::to_string(output.data.size()) +
+                                                   " bytes, which it can't be");
+  }
+  return {};
+}
+
+/// Gives an answer of the host to the item that it is for; false, as the batch goes on.
+expected<bool> pass_on(const wire::Answer& answer, work_item& item, const signature& what,
+                       const std::shared_ptr<const void>& owner) {
+  if (answer.has_failure()) {
+    item.respond(host::from_wire(answer.failure()));
+  } else if (answer.has_response()) {
+    auto response = host::from_wire(answer.response(), owner);
+    if (!response)
+      return response.error();
+    if (auto right = check_outputs(response->outputs, what); !right)
+      item.respond(right.error());
+    else
+      answer.last() ? item.respond(*std::move(response)) : item.send(*std::move(response));
+  } else {
+    item.complete();
+  }
+  return false;
+}
+
+error out_of_order() {
+  return make_error(status_code::data_loss, "the host process answers what it was not asked");
+}
+
+}  // namespace
+
+/// One question to the host and what comes back: sends what there is to be sent, hears what comes, and tells the host
+/// of what is cancelled, all at the same time, until the answer is complete.
+class host_connection::conversation {
+ public:
+  conversation(host_connection& with, cancel_token token) : with_(with), token_(std::move(token)) {
+    drain_wake();
+    on_cancel_.emplace_back(token_.stop(), [this] { wake(); });
+  }
+
+  /// `item` is told to the host when it is cancelled.
+  void watch(const cancel_token& item) {
+    items_.push_back({item});
+    on_cancel_.emplace_back(item.stop(), [this] { wake(); });
+  }
+
+  /// Something is to be said. RESOURCE_EXHAUSTED when it is too long.
+  expected<void> say(const wire::ToHost& what) { return append_frame(outgoing_, what); }
+
+  /// Talks until `hear` returns true for what came, or an error. Once it is cancelled the host has `after_cancel` to
+  /// come to an end; without that it has `in_all`, cancelled or not. An error means that the host can't be used any
+  /// more.
+  expected<void> talk(const std::function<expected<bool>(const std::shared_ptr<wire::FromHost>&)>& hear,
+                      std::optional<milliseconds> in_all) {
+    const auto began = steady_clock::now();
+    for (;;) {
+      tell_cancellations();
+      const auto deadline = cancelled_at_ ? *cancelled_at_ + with_.limits_.cancel
+                            : in_all      ? began + *in_all
+                                          : no_deadline;
+      if (steady_clock::now() >= deadline)
+        return too_late(in_all);
+      if (auto sent = send_some(); !sent)
+        return sent;
+      for (;;) {
+        auto message = std::make_shared<wire::FromHost>();
+        const auto complete = with_.reader_.try_read(*message);
+        if (!complete)
+          return complete.error();
+        if (!*complete)
+          break;
+        const auto over = hear(message);
+        if (!over)
+          return over.error();
+        if (*over)
+          return {};
+      }
+      wait(deadline);
+    }
+  }
+
+ private:
+  struct watched {
+    cancel_token token;
+    bool told = false;
+  };
+
+  void wake() const noexcept {
+    const std::uint64_t one = 1;
+    static_cast<void>(::write(with_.wake_, &one, sizeof one));
+  }
+
+  void drain_wake() const noexcept {
+    std::uint64_t count = 0;
+    static_cast<void>(::read(with_.wake_, &count, sizeof count));
+  }
+
+  void tell_cancellations() {
+    if (token_.cancelled() && !cancelled_at_) {
+      cancelled_at_ = steady_clock::now();
+      wire::ToHost all;
+      all.mutable_cancel();
+      static_cast<void>(say(all));
+    }
+    for (std::size_t i = 0; i != items_.size(); ++i)
+      if (auto& item = items_[i]; !item.told && item.token.cancelled()) {
+        item.told = true;
+        wire::ToHost one;
+        one.mutable_cancel()->set_item(static_cast<std::uint32_t>(i));
+        static_cast<void>(say(one));
+      }
+  }
+
+  error too_late(const std::optional<milliseconds>& in_all) const {
+    if (cancelled_at_)
+      return make_error(status_code::deadline_exceeded, "the host process ignored for " +
+                                                            std::to_string(with_.limits_.cancel.count()) +
+                                                            " ms that its work was cancelled");
+    return make_error(status_code::deadline_exceeded,
+                      "the host process did not answer within " + std::to_string(in_all->count()) + " ms");
+  }
+
+  expected<void> send_some() {
+    while (sent_ != outgoing_.size()) {
+      const auto n = send(with_.process_->socket(), outgoing_.data() + sent_, outgoing_.size() - sent_,
+                          MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n >= 0)
+        sent_ += static_cast<std::size_t>(n);
+      else if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return {};
+      else if (errno != EINTR)
+        return make_error(status_code::unavailable, "the host process takes nothing more");
+    }
+    outgoing_.clear();
+    sent_ = 0;
+    return {};
+  }
+
+  void wait(steady_clock::time_point deadline) const {
+    int timeout = -1;
+    if (deadline != no_deadline)
+      timeout = static_cast<int>(
+          std::clamp<std::int64_t>(std::chrono::ceil<milliseconds>(deadline - steady_clock::now()).count(), 0, 60'000));
+    const short to_send = sent_ == outgoing_.size() ? 0 : POLLOUT;
+    std::array<pollfd, 2> what{pollfd{with_.process_->socket(), static_cast<short>(POLLIN | to_send), 0},
+                               pollfd{with_.wake_, POLLIN, 0}};
+    if (poll(what.data(), what.size(), timeout) > 0 && what[1].revents)
+      drain_wake();
+  }
+
+  host_connection& with_;
+  const cancel_token token_;
+  std::vector<watched> items_;
+  std::string outgoing_;
+  std::size_t sent_ = 0;
+  std::optional<steady_clock::time_point> cancelled_at_;
+  std::list<std::stop_callback<std::function<void()>>> on_cancel_;
+};
+
+host_connection::host_connection(std::unique_ptr<host_process> process, const patience& limits)
+    : limits_(limits),
+      process_(std::move(process)),
+      reader_(process_->socket()),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+host_connection::~host_connection() {
+  process_.reset();
+  close(wake_);
+}
+
+/// The host is of no use any more, and is killed.
+error host_connection::give_up(const error& why) {
+  broken_.store(true, std::memory_order_release);
+  const auto ended = process_->end();
+  // That the other end is gone says less than how it went.
+  return why.code == status_code::unavailable
+             ? ended
+             : make_error(status_code::unavailable, why.cause + ", and was killed", ended.remedy);
+}
+
+expected<std::unique_ptr<host_connection>> host_connection::start(const host_command& command, const std::string& whose,
+                                                                  const patience& limits, const cancel_token& token) {
+  auto process = host_process::start(command, whose);
+  if (!process)
+    return process.error();
+  std::unique_ptr<host_connection> made{new host_connection{*std::move(process), limits}};
+  conversation talk{*made, token};
+  const auto heard = talk.talk(
+      [&](const std::shared_ptr<wire::FromHost>& said) -> expected<bool> {
+        if (!said->has_hello())
+          return out_of_order();
+        made->hello_ = said->hello();
+        return true;
+      },
+      limits.hello);
+  if (!heard)
+    return token.cancelled() ? token.reason() : made->give_up(heard.error());
+  if (made->hello_.contract() != contract)
+    return make_error(status_code::failed_precondition,
+                      "'" + command.program.string() + "' speaks contract " + std::to_string(made->hello_.contract()) +
+                          " and not " + std::to_string(contract),
+                      "build the plug-in and its host for this version of the node");
+  return made;
+}
+
+expected<wire::Loaded> host_connection::load(const model_settings& settings, const cancel_token& token) {
+  wire::ToHost question;
+  host::to_wire(settings, *question.mutable_load());
+  conversation talk{*this, token};
+  if (auto said = talk.say(question); !said)
+    return said.error();
+  std::optional<error> refused;
+  wire::Loaded loaded;
+  const auto heard = talk.talk(
+      [&](const std::shared_ptr<wire::FromHost>& said) -> expected<bool> {
+        if (said->has_load_failed())
+          refused = host::from_wire(said->load_failed());
+        else if (said->has_loaded())
+          loaded = std::move(*said->mutable_loaded());
+        else
+          return out_of_order();
+        return true;
+      },
+      limits_.load);
+  if (!heard) {
+    const auto why = give_up(heard.error());
+    return token.cancelled() ? token.reason() : why;
+  }
+  if (refused)
+    return token.cancelled() ? token.reason() : *refused;
+  return loaded;
+}
+
+expected<void> host_connection::run(std::span<work_item* const> batch, const signature& what,
+                                    const cancel_token& token) {
+  wire::ToHost question;
+  conversation talk{*this, token};
+  for (const auto* item : batch) {
+    host::to_wire(item->request(), *question.mutable_run()->add_items());
+    if (batch.size() > 1)
+      talk.watch(item->token());
+  }
+  if (auto said = talk.say(question); !said)
+    return said;
+  std::vector<bool> ended(batch.size());
+  std::optional<error> failure;
+  const auto hear = [&](const std::shared_ptr<wire::FromHost>& said) -> expected<bool> {
+    if (said->has_done()) {
+      if (said->done().has_failure())
+        failure = host::from_wire(said->done().failure());
+      return true;
+    }
+    if (!said->has_answer() || said->answer().item() >= batch.size() || ended[said->answer().item()])
+      return out_of_order();
+    const auto& answer = said->answer();
+    auto& item = *batch[answer.item()];
+    ended[answer.item()] = answer.last() || answer.has_failure();
+    return pass_on(answer, item, what, said);
+  };
+  if (const auto heard = talk.talk(hear, std::nullopt); !heard)
+    return give_up(heard.error());
+  return failure ? expected<void>{*failure} : expected<void>{};
+}
+
+void host_connection::watch(std::function<void(error)> on_broken) {
+  process_->watch([this, tell = std::move(on_broken)](const error& how) {
+    broken_.store(true, std::memory_order_release);
+    tell(how);
+  });
+}
+
+}  // namespace troupe

@@ -1,0 +1,72 @@
+#pragma once
+
+#include "actors/concurrency/cancel_scope.hpp"
+#include "actors/serving/host_process.hpp"
+#include "skillsets/sdk/host/frames.hpp"
+#include "skillsets/sdk/skillset.hpp"
+
+#include "troupe/host/v1/host.pb.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace troupe {
+
+/// The conversation with one host (host.proto): what it is, a model for it, batches. For one thread at a time, not
+/// always the same one. Whatever the host does, a call ends: what isn't answered in time, or isn't an answer, costs the
+/// host its life.
+class host_connection {
+ public:
+  /// How long a host may take to say what it is, to load, and to end what was cancelled.
+  struct patience {
+    std::chrono::milliseconds hello = std::chrono::seconds{30};
+    std::chrono::milliseconds load = std::chrono::minutes{5};
+    std::chrono::milliseconds cancel = std::chrono::seconds{2};
+  };
+
+  /// Starts a host and hears what it is. UNAVAILABLE with how it ended, DEADLINE_EXCEEDED, or FAILED_PRECONDITION for
+  /// one with another contract.
+  static expected<std::unique_ptr<host_connection>> start(const host_command& command, const std::string& whose,
+                                                          const patience& limits, const cancel_token& token);
+
+  ~host_connection();
+
+  const host::v1::Hello& hello() const noexcept { return hello_; }
+
+  /// Has it load a model. What loading says; UNAVAILABLE when it dies of it.
+  expected<host::v1::Loaded> load(const model_settings& settings, const cancel_token& token);
+
+  /// Runs a batch, as `instance::run`. Outputs that are not what the signature says are INTERNAL.
+  expected<void> run(std::span<work_item* const> batch, const signature& what, const cancel_token& token);
+
+  /// False once the host has ended, or had to be killed.
+  bool usable() const noexcept { return !broken_.load(std::memory_order_acquire); }
+
+  /// As `instance::watch`.
+  void watch(std::function<void(error)> on_broken);
+
+ private:
+  class conversation;
+  friend class conversation;
+
+  host_connection(std::unique_ptr<host_process> process, const patience& limits);
+
+  error give_up(const error& why);
+
+  const patience limits_;
+  std::unique_ptr<host_process> process_;
+  frame_reader reader_;
+  host::v1::Hello hello_;
+  std::atomic<bool> broken_ = false;
+  const int wake_;  // an eventfd: something was cancelled
+};
+
+}  // namespace troupe

@@ -1,0 +1,191 @@
+#include "actors/serving/host_connection.hpp"
+
+#include "actors/serving/hosted_skillset.hpp"
+#include "actors/serving/testing.hpp"
+#include "skillsets/sdk/testing.hpp"
+
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <fstream>
+#include <future>
+
+namespace troupe {
+namespace {
+
+using testing::HasSubstr;
+using testing_support::await;
+using testing_support::recorded_item;
+using testing_support::respond;
+
+host_command fixture(const std::string& mode) {
+  return {TROUPE_HOST_FIXTURE, {mode}};
+}
+
+/// Hosts that behave in some way, with little patience.
+struct host_test : testing::Test {
+  expected<std::unique_ptr<host_connection>> start(const std::string& mode) {
+    return host_connection::start(fixture(mode), "m", limits, scope.token());
+  }
+
+  /// One that has loaded its model and done one batch, as the warm-up is.
+  std::unique_ptr<host_connection> ready(const std::string& mode) {
+    auto host = start(mode);
+    EXPECT_TRUE(host) << host.error().message();
+    EXPECT_TRUE((*host)->load({}, scope.token()));
+    EXPECT_TRUE(run(**host));
+    return *std::move(host);
+  }
+
+  static inference_request request() {
+    inference_request result;
+    result.inputs.push_back({"in", datatype::fp32, {2}, buffer::take(std::string(8, '\2'))});
+    return result;
+  }
+
+  expected<void> run(host_connection& host) {
+    recorded_item item{request()};
+    work_item* const batch[] = {&item};
+    auto done = host.run(batch, what, {});
+    last = item.last;
+    return done;
+  }
+
+  /// How a batch ends that breaks the host.
+  error breaks(const std::string& mode) {
+    const auto host = ready(mode);
+    const auto done = run(*host);
+    EXPECT_FALSE(done) << mode;
+    EXPECT_FALSE(host->usable()) << mode;
+    EXPECT_EQ(done.error().code, status_code::unavailable) << mode;
+    return done.error();
+  }
+
+  const signature what{{{"in", datatype::fp32, {-1}}}, {{"out", datatype::fp32, {-1}}}, true};
+  cancel_scope scope;
+  host_connection::patience limits{std::chrono::seconds{30}, std::chrono::seconds{30}, std::chrono::milliseconds{50}};
+  std::optional<expected<inference_response>> last;
+};
+
+TEST_F(host_test, answers_what_it_is_asked) {
+  const auto host = ready("behaves");
+  EXPECT_EQ(host->hello().name(), "fixture");
+  for (int i = 0; i != 100; ++i) {
+    ASSERT_TRUE(run(*host));
+    ASSERT_TRUE(last && *last);
+    EXPECT_EQ((*last)->outputs.front().data.view(), std::string(8, '\2'));
+  }
+  EXPECT_TRUE(host->usable());
+}
+
+TEST_F(host_test, that_does_not_come_to_be_is_told_with_the_reason) {
+  EXPECT_THAT(
+      start("exits at once").error().message(),
+      HasSubstr("the host process of model 'm' ended with exit code 0, and its last words were: fixture: exits"));
+  EXPECT_EQ(start("speaks another contract").error().code, status_code::failed_precondition);
+  EXPECT_THAT(start("says garbage").error().message(), HasSubstr("which can't be one"));
+  limits.hello = std::chrono::milliseconds{20};
+  EXPECT_THAT(start("never says hello").error().message(), HasSubstr("did not answer within 20 ms"));
+  const auto nothing = host_connection::start({"/no/such/program", {}}, "m", limits, {});
+  EXPECT_THAT(nothing.error().message(), HasSubstr("cannot start '/no/such/program': No such file"));
+}
+
+TEST_F(host_test, that_can_not_load_says_why) {
+  auto host = start("can't load");
+  ASSERT_TRUE(host);
+  EXPECT_EQ((*host)->load({}, {}).error().code, status_code::data_loss);
+  host = start("crashes in load");
+  ASSERT_TRUE(host);
+  EXPECT_THAT((*host)->load({}, {}).error().message(), HasSubstr("killed by signal 11"));
+  EXPECT_FALSE((*host)->usable());
+}
+
+TEST_F(host_test, whose_load_is_cancelled_is_not_waited_for) {
+  const auto host = start("never loads");
+  ASSERT_TRUE(host);
+  auto loaded = std::async(std::launch::async, [&] { return (*host)->load({}, scope.token()); });
+  scope.cancel(make_error(status_code::cancelled, "not wanted"));
+  EXPECT_EQ(loaded.get().error().code, status_code::cancelled);
+}
+
+TEST_F(host_test, that_breaks_in_a_batch_is_told_with_how) {
+  EXPECT_THAT(breaks("crashes").message(), HasSubstr("was killed by signal 11"));
+  EXPECT_THAT(breaks("aborts").message(), HasSubstr("was killed by signal 6"));
+  EXPECT_THAT(breaks("exits").message(), HasSubstr("ended with exit code 0"));
+  EXPECT_THAT(breaks("closes its socket").message(), HasSubstr("was killed by signal 9"));
+  EXPECT_THAT(breaks("answers twice").message(), HasSubstr("answers what it was not asked"));
+  EXPECT_THAT(breaks("answers what was not asked").message(), HasSubstr("answers what it was not asked"));
+}
+
+TEST_F(host_test, that_gives_wrong_outputs_fails_the_request_alone) {
+  const auto host = ready("gives wrong shapes");
+  EXPECT_TRUE(run(*host));
+  ASSERT_TRUE(last && !*last);
+  EXPECT_EQ(last->error().code, status_code::internal);
+  EXPECT_THAT(last->error().message(), HasSubstr("FP32[2, 1000] in 8 bytes"));
+  EXPECT_TRUE(host->usable());
+}
+
+TEST_F(host_test, that_ignores_cancellation_loses_its_life) {
+  const auto host = ready("ignores cancellation");
+  cancel_scope mine;
+  auto done = std::async(std::launch::async, [&] {
+    recorded_item item{request(), mine.token()};
+    work_item* const batch[] = {&item};
+    return host->run(batch, what, mine.token());
+  });
+  mine.cancel(make_error(status_code::cancelled, "not wanted"));
+  const auto why = done.get();
+  EXPECT_THAT(why.error().message(), HasSubstr("ignored for 50 ms that its work was cancelled"));
+  EXPECT_FALSE(host->usable());
+}
+
+TEST_F(host_test, takes_its_children_along) {
+  const auto why = breaks("leaves a child");
+  EXPECT_THAT(why.message(), HasSubstr("ended with exit code 3"));
+}
+
+TEST_F(host_test, that_talks_without_end_works_nevertheless) {
+  const auto host = ready("floods");
+  EXPECT_TRUE(run(*host));
+  EXPECT_TRUE(host->usable());
+}
+
+TEST_F(host_test, that_dies_while_it_is_idle_is_told_of) {
+  auto process = host_process::start(fixture("behaves"), "m");
+  ASSERT_TRUE(process);
+  std::promise<error> told;
+  (*process)->watch([&](const error& how) { told.set_value(how); });
+  ::kill((*process)->id(), SIGKILL);
+  EXPECT_THAT(told.get_future().get().message(), HasSubstr("was killed by signal 9"));
+  EXPECT_EQ((*process)->end().code, status_code::unavailable) << "asked again, it says the same";
+}
+
+TEST(hosted_skillset, is_a_skillset_like_others) {
+  auto skills = hosted_skillset::open(fixture("behaves"), "fixture", {});
+  ASSERT_TRUE(skills) << skills.error().message();
+  EXPECT_EQ((*skills)->name(), "fixture");
+  const auto model = (*skills)->load({}, {});
+  ASSERT_TRUE(model) << model.error().message();
+  EXPECT_TRUE((*model)->describe().batches);
+  EXPECT_EQ((*model)->batching().limits.items, 8);
+  for (int i = 0; i != 2; ++i) {
+    const auto worker = (*model)->make_instance();
+    ASSERT_TRUE(worker);
+    EXPECT_TRUE(respond(**worker, (*model)->warm_up()));
+  }
+}
+
+TEST(host_process, stress_many_are_started_and_killed) {
+  std::vector<std::jthread> threads;
+  for (int t = 0; t != 3; ++t)
+    threads.emplace_back([] {
+      for (int i = 0; i != 20; ++i) {
+        const auto host = host_connection::start(fixture("behaves"), "m", {}, {});
+        ASSERT_TRUE(host) << host.error().message();
+      }
+    });
+}
+
+}  // namespace
+}  // namespace troupe

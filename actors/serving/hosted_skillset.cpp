@@ -1,0 +1,131 @@
+#include "actors/serving/hosted_skillset.hpp"
+
+#include "skillsets/sdk/host/messages.hpp"
+
+#include <utility>
+
+namespace troupe {
+namespace {
+
+class hosted_instance final : public instance {
+ public:
+  hosted_instance(std::unique_ptr<host_connection> host, const signature& what)
+      : host_(std::move(host)), signature_(what) {}
+
+  expected<void> run(std::span<work_item* const> batch, const cancel_token& token) override {
+    return host_->run(batch, signature_, token);
+  }
+  bool usable() const noexcept override { return host_->usable(); }
+  void watch(std::function<void(error)> on_broken) override { host_->watch(std::move(on_broken)); }
+
+ private:
+  const std::unique_ptr<host_connection> host_;
+  const signature& signature_;  // its model's, which outlives it
+};
+
+/// What a host says of a model, in the words of the contract.
+struct model_description {
+  signature what;
+  inference_request warm_up;
+  batch_policy batching;
+};
+
+expected<model_description> describe(const host::v1::Loaded& loaded) {
+  auto what = host::from_wire(loaded.signature());
+  if (!what)
+    return what.error();
+  const auto owner = std::make_shared<const host::v1::Request>(loaded.warm_up());
+  auto warm_up = host::from_wire(*owner, owner);
+  if (!warm_up)
+    return warm_up.error();
+  return model_description{*std::move(what), *std::move(warm_up), host::batching_of(loaded)};
+}
+
+class hosted_model final : public loaded_model {
+ public:
+  hosted_model(host_command command, model_settings settings, cancel_token token, model_description description,
+               std::unique_ptr<host_connection> first)
+      : command_(std::move(command)),
+        settings_(std::move(settings)),
+        token_(std::move(token)),
+        description_(std::move(description)),
+        first_(std::move(first)) {}
+
+  const signature& describe() const override { return description_.what; }
+  inference_request warm_up() const override { return description_.warm_up; }
+  batch_policy batching() const override { return description_.batching; }
+
+  expected<std::unique_ptr<instance>> make_instance() override {
+    auto host = take_first();
+    if (!host) {
+      auto started = start_host(command_, settings_, token_);
+      if (!started)
+        return started.error();
+      host = std::move(started->first);
+    }
+    return std::unique_ptr<instance>{std::make_unique<hosted_instance>(std::move(host), description_.what)};
+  }
+
+  /// A host that has loaded the model, and what it says of it.
+  static expected<std::pair<std::unique_ptr<host_connection>, model_description>> start_host(
+      const host_command& command, const model_settings& settings, const cancel_token& token) {
+    auto host = host_connection::start(command, settings.name, {.cancel = settings.cancel_grace}, token);
+    if (!host)
+      return host.error();
+    const auto loaded = (*host)->load(settings, token);
+    if (!loaded)
+      return loaded.error();
+    auto description = troupe::describe(*loaded);
+    if (!description)
+      return description.error();
+    return std::pair{*std::move(host), *std::move(description)};
+  }
+
+ private:
+  /// The host that the model was loaded in first, if it is there still and has no instance yet.
+  std::unique_ptr<host_connection> take_first() {
+    const std::lock_guard lock{mutex_};
+    auto first = std::move(first_);
+    return first && first->usable() ? std::move(first) : nullptr;
+  }
+
+  const host_command command_;
+  const model_settings settings_;
+  const cancel_token token_;
+  const model_description description_;
+  std::mutex mutex_;
+  std::unique_ptr<host_connection> first_;  // guarded by mutex_
+};
+
+}  // namespace
+
+expected<std::unique_ptr<hosted_skillset>> hosted_skillset::open(host_command command, const std::string& name,
+                                                                 const cancel_token& token) {
+  const auto host = host_connection::start(command, name, {}, token);
+  if (!host)
+    return host.error();
+  const auto& hello = (*host)->hello();
+  std::unique_ptr<hosted_skillset> made{new hosted_skillset{std::move(command)}};
+  made->name_ = hello.name();
+  made->platform_ = hello.platform();
+  for (const auto& each : hello.options()) {
+    auto option = host::from_wire(each);
+    if (!option)
+      return option.error();
+    made->options_.push_back(*std::move(option));
+  }
+  for (const auto& device : hello.devices())
+    made->devices_.push_back(host::from_wire(device));
+  return made;
+}
+
+expected<std::unique_ptr<loaded_model>> hosted_skillset::load(const model_settings& settings,
+                                                              const cancel_token& token) {
+  auto host = hosted_model::start_host(command_, settings, token);
+  if (!host)
+    return host.error();
+  return std::unique_ptr<loaded_model>{
+      std::make_unique<hosted_model>(command_, settings, token, std::move(host->second), std::move(host->first))};
+}
+
+}  // namespace troupe
