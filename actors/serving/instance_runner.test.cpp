@@ -517,6 +517,126 @@ TEST_F(batch_test, goes_on_for_the_neighbours_of_what_was_cancelled) {
   EXPECT_EQ(model->counts().read().success.count, 2u);
 }
 
+// -- Instances that break
+
+/// Works until it breaks, and then never again.
+class fragile_instance final : public instance {
+ public:
+  explicit fragile_instance(testing_support::scripted_batch_instance::batch_work what) : what_(std::move(what)) {}
+
+  expected<void> run(std::span<work_item* const> batch, const cancel_token& token) override {
+    EXPECT_TRUE(usable_);
+    auto done = what_(batch, token);
+    usable_ = done.has_value();
+    return done;
+  }
+  bool usable() const noexcept override { return usable_; }
+
+ private:
+  testing_support::scripted_batch_instance::batch_work what_;
+  std::atomic<bool> usable_ = true;
+};
+
+const auto broken = make_error(status_code::unavailable, "it broke");
+
+struct broken_test : runner_test {
+  broken_test() {
+    model_folder folder;
+    folder.name = "fragile";
+    folder.queue.capacity = 16;
+    model = std::make_shared<served_model>(std::move(folder), [] {});
+    testing_support::make_ready(*model, {}, {.limits = {.items = 8}});
+  }
+
+  std::vector<std::shared_ptr<recorded_call>> submit_batch(int count) {
+    std::vector<std::shared_ptr<recorded_call>> calls;
+    for (int i = 0; i != count; ++i)
+      calls.push_back(submit());
+    return calls;
+  }
+
+  std::shared_ptr<instance_runner> start_fragile(testing_support::scripted_batch_instance::batch_work what) {
+    auto runner = std::make_shared<instance_runner>(std::make_unique<fragile_instance>(std::move(what)), model, pool);
+    runner->start();
+    return runner;
+  }
+
+  static void leave(instance_runner& runner) {
+    std::binary_semaphore left{0};
+    runner.leave([&] { left.release(); });
+    left.acquire();
+  }
+
+  static expected<void> answer_all(std::span<work_item* const> batch, const cancel_token&) {
+    for (auto* item : batch)
+      item->respond(inference_response{});
+    return {};
+  }
+};
+
+TEST_F(broken_test, what_a_broken_instance_had_runs_on_another_one) {
+  const auto calls = submit_batch(4);
+  const auto fragile = start_fragile([](const auto& batch, const auto&) -> expected<void> {
+    batch[0]->respond(inference_response{});
+    return broken;
+  });
+  await([&] { return model->calls().stats().queued == 3; });
+  EXPECT_TRUE(calls[0]->wait());
+  const auto next = start_fragile(answer_all);
+  for (std::size_t i = 1; i != calls.size(); ++i)
+    EXPECT_TRUE(calls[i]->wait()) << i;
+  for (const auto& call : calls)
+    EXPECT_EQ(call->answers, 1);
+  leave(*fragile);
+  stop(*next);
+  EXPECT_EQ(model->counts().read().success.count, 4u);
+}
+
+TEST_F(broken_test, nothing_runs_a_third_time) {
+  const auto calls = submit_batch(2);
+  std::atomic<std::size_t> runs = 0;
+  for (std::size_t i = 1; i != 3; ++i) {
+    const auto fragile = start_fragile([&](const auto&, const auto&) -> expected<void> {
+      ++runs;
+      return broken;
+    });
+    await([&] { return runs == i; });
+    leave(*fragile);
+  }
+  for (const auto& call : calls)
+    EXPECT_EQ(call->wait().error().cause, "it broke");
+}
+
+TEST_F(broken_test, what_had_a_response_or_was_cancelled_ends_with_it) {
+  const auto calls = submit_batch(2);
+  const auto fragile = start_fragile([&](const auto& batch, const auto&) -> expected<void> {
+    batch[0]->send(inference_response{});
+    calls[1]->scope().cancel(make_error(status_code::cancelled, "gone"));
+    return broken;
+  });
+  EXPECT_EQ(calls[0]->wait().error().cause, "it broke");
+  EXPECT_EQ(calls[1]->wait().error().code, status_code::cancelled);
+  leave(*fragile);
+  EXPECT_EQ(model->calls().stats().queued, 0u);
+}
+
+TEST_F(broken_test, takes_nothing_more_and_passes_on_what_it_is_told_of) {
+  std::atomic<int> runs = 0;
+  const auto fragile = start_fragile([&](const auto&, const auto&) -> expected<void> {
+    ++runs;
+    return broken;
+  });
+  const auto first = submit_batch(1);
+  await([&] { return runs == 1; });
+  const auto next = start_fragile(answer_all);
+  EXPECT_TRUE(first[0]->wait());
+  const auto second = submit_batch(3);
+  for (const auto& call : second)
+    EXPECT_TRUE(call->wait());
+  leave(*fragile);
+  stop(*next);
+}
+
 struct runner_stress : runner_test, testing::WithParamInterface<bool> {};
 
 INSTANTIATE_TEST_SUITE_P(immediate_and_not, runner_stress, testing::Bool());
