@@ -324,8 +324,8 @@ void expect_refused(running_host& host, host_exit how, const std::string& why) {
 TEST(host_program, says_why_it_does_not_start) {
   running_host missing{{"--plugin", "/nowhere/x.so"}};
   expect_refused(missing, host_exit::missing, "there is no plug-in '/nowhere/x.so'");
-  running_host text{{"--plugin", __FILE__}};
-  expect_refused(text, host_exit::internal, "cannot open plug-in");
+  running_host program{{"--plugin", TROUPE_HOST}};
+  expect_refused(program, host_exit::internal, "cannot open plug-in");
   running_host other{{"--plugin", TROUPE_NO_SKILLSET}};
   expect_refused(other, host_exit::internal, "troupe_skillset");
   setenv("TROUPE_UNRULY", "nothing", 1);
