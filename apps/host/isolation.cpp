@@ -24,7 +24,8 @@ expected<void> checked(bool done, const std::string& what, int code = errno) {
                     "see what the system or the container refuses its processes");
 }
 
-/// A node that was gone before this has closed its end of the socket, which the server looks at.
+/// To be exact, with that thread of the node which started it (prctl(2)); a node starts hosts on a thread that lives as
+/// long as itself. One that was gone before this has closed its end of the socket, which the server looks at.
 expected<void> die_with_node() {
   return checked(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "cannot ask to die with the node");
 }
