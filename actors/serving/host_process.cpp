@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <future>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -90,28 +91,42 @@ expected<std::unique_ptr<host_process>> host_process::start(const host_command& 
   }
   fcntl(sockets[0], F_SETFL, O_NONBLOCK);
   fcntl(pipes[0], F_SETFL, O_NONBLOCK);
-  pid_t child = 0;
-  const int failed = spawn_plan{}.run(child, command, sockets[1], pipes[1]);
+  std::unique_ptr<host_process> process{new host_process{sockets[0], pipes[0], whose}};
+  // By the thread that follows it: a host asks the kernel to kill it when the thread is gone that started it.
+  std::promise<int> spawned;
+  auto failed = spawned.get_future();
+  process->follower_ = std::thread{[&, self = process.get(), spawned = std::move(spawned)]() mutable {
+    const int code = self->spawn(command, sockets[1], pipes[1]);
+    spawned.set_value(code);
+    if (code == 0)
+      self->follow();
+  }};
+  const int code = failed.get();
   close(sockets[1]);
   close(pipes[1]);
-  const int handle = failed ? -1 : static_cast<int>(syscall(SYS_pidfd_open, child, 0));
-  if (failed || handle < 0) {
-    const auto code = failed ? failed : errno;
-    close(sockets[0]);
-    close(pipes[0]);
-    if (!failed) {
-      ::kill(-child, SIGKILL);
-      waitpid(child, nullptr, 0);
-    }
+  if (code != 0)
     return cannot("start '" + command.program.string() + "'", code);
-  }
-  log_event(spdlog::level::debug, "host started", {{"model", whose}, {"pid", child}});
-  return std::unique_ptr<host_process>{new host_process{child, sockets[0], pipes[0], handle, whose}};
+  log_event(spdlog::level::debug, "host started", {{"model", whose}, {"pid", process->id_}});
+  return process;
 }
 
-host_process::host_process(pid_t id, int socket, int output, int handle, std::string whose)
-    : id_(id), socket_(socket), output_(output), handle_(handle), whose_(std::move(whose)) {
-  follower_ = std::thread{[this] { follow(); }};
+host_process::host_process(int socket, int output, std::string whose)
+    : socket_(socket), output_(output), whose_(std::move(whose)) {}
+
+/// What went wrong, as errno has it; 0: it runs.
+int host_process::spawn(const host_command& command, int socket, int output) {
+  if (const int failed = spawn_plan{}.run(id_, command, socket, output)) {
+    id_ = 0;
+    return failed;
+  }
+  handle_ = static_cast<int>(syscall(SYS_pidfd_open, id_, 0));
+  if (handle_ >= 0)
+    return 0;
+  const int code = errno;
+  ::kill(-id_, SIGKILL);
+  waitpid(id_, nullptr, 0);
+  id_ = 0;
+  return code;
 }
 
 host_process::~host_process() {
@@ -119,12 +134,13 @@ host_process::~host_process() {
   follower_.join();
   close(socket_);
   close(output_);
-  close(handle_);
+  if (handle_ >= 0)
+    close(handle_);
 }
 
 void host_process::kill() noexcept {
   const std::lock_guard lock{mutex_};
-  if (!ended_)
+  if (!ended_ && id_ > 0)
     ::kill(-id_, SIGKILL);
 }
 

@@ -51,17 +51,18 @@ class host_process {
   error end();
 
  private:
-  host_process(pid_t id, int socket, int output, int handle, std::string whose);
+  host_process(int socket, int output, std::string whose);
 
+  int spawn(const host_command& command, int socket, int output);
   void follow();
   void read_output();
   void say(std::string line);
   void reap();
 
-  const pid_t id_;
   const int socket_;
   const int output_;  // a pipe from its standard output and error
-  const int handle_;  // a pidfd: the id may be somebody else's once it was reaped
+  pid_t id_ = 0;      // 0: it could not be started
+  int handle_ = -1;   // a pidfd: the id may be somebody else's once it was reaped
   const std::string whose_;
   std::string line_;      // the follower's: what it has read of the next one
   std::size_t said_ = 0;  // the follower's: bytes in the current second

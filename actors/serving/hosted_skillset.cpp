@@ -41,6 +41,17 @@ expected<model_description> describe(const host::v1::Loaded& loaded) {
   return model_description{*std::move(what), *std::move(warm_up), host::batching_of(loaded)};
 }
 
+/// The command that starts a host within its bounds.
+host_command within(host_command command, const host_settings& bounds) {
+  if (bounds.memory_mib > 0)
+    command.arguments.push_back("--memory-mib=" + std::to_string(bounds.memory_mib));
+  if (bounds.open_files > 0)
+    command.arguments.push_back("--open-files=" + std::to_string(bounds.open_files));
+  if (bounds.network)
+    command.arguments.emplace_back("--network");
+  return command;
+}
+
 class hosted_model final : public loaded_model {
  public:
   hosted_model(host_command command, model_settings settings, cancel_token token, model_description description,
@@ -69,7 +80,8 @@ class hosted_model final : public loaded_model {
   /// A host that has loaded the model, and what it says of it.
   static expected<std::pair<std::unique_ptr<host_connection>, model_description>> start_host(
       const host_command& command, const model_settings& settings, const cancel_token& token) {
-    auto host = host_connection::start(command, settings.name, {.cancel = settings.cancel_grace}, token);
+    auto host = host_connection::start(within(command, settings.host), settings.name,
+                                       {.cancel = settings.host.cancel_grace}, token);
     if (!host)
       return host.error();
     const auto loaded = (*host)->load(settings, token);

@@ -19,6 +19,8 @@ constexpr std::int64_t most_units = std::int64_t{1} << 40;
 constexpr std::int64_t most_threads = 1024;
 constexpr std::int64_t most_mebibytes = std::int64_t{1} << 30;
 constexpr std::int64_t most_restarts = 1'000'000;
+constexpr std::int64_t least_files = 8;
+constexpr std::int64_t most_files = 1 << 20;
 constexpr double most_weight = 1000;
 
 /// What errors call settings that don't stand in model.toml.
@@ -42,6 +44,15 @@ void read_files(settings_reader& reader, model_folder& folder) {
       files.reject(role, "needs the file's hash", "write sha256 = \"…\" with 64 lower-case hexadecimal digits");
     folder.files[role] = {folder.path / relative, sha256};
   }
+}
+
+/// What a host process is allowed, and how long it may ignore that its work was cancelled.
+void read_host(settings_reader& reader, host_settings& to) {
+  auto host = reader.table("host");
+  to.memory_mib = static_cast<std::uint64_t>(host.integer("memory_mib", 1, most_mebibytes).value_or(0));
+  to.open_files = static_cast<std::uint64_t>(host.integer("open_files", least_files, most_files).value_or(0));
+  to.network = host.flag("network").value_or(to.network);
+  to.cancel_grace = reader.table("cancel").duration("grace").value_or(to.cancel_grace);
 }
 
 void read_queue(settings_reader& reader, queue_settings& to) {
@@ -166,7 +177,7 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
   auto restart = reader->table("restart");
   folder.restart.intensity = restart.integer("intensity", 0, most_restarts).value_or(folder.restart.intensity);
   folder.restart.period = restart.duration("period").value_or(folder.restart.period);
-  folder.cancel_grace = reader->table("cancel").duration("grace").value_or(folder.cancel_grace);
+  read_host(*reader, folder.host);
   auto limits = reader->table("limits");
   folder.limits.items = limits.integer("items", 1, most_items).value_or(folder.limits.items);
   read_queue(*reader, folder.queue);
@@ -228,7 +239,7 @@ model_settings settings_of(const model_folder& folder) {
   settings.device = folder.device;
   settings.instances = folder.instances;
   settings.threads = folder.threads;
-  settings.cancel_grace = folder.cancel_grace;
+  settings.host = folder.host;
   return settings;
 }
 

@@ -79,7 +79,7 @@ struct model_folder {
   model_limits limits;
   bool idempotent = true;  ///< a request may run again after an instance broke that had it
   restart_settings restart;
-  std::chrono::milliseconds cancel_grace = std::chrono::seconds{2};  ///< for hosts: see model_settings
+  host_settings host;
   queue_settings queue;
   batching_settings batching;
   sequence_settings sequences;

@@ -80,6 +80,16 @@ struct option_spec {
   double most = 0;                   ///< of a number, included; both 0: any
 };
 
+/// What a host process that runs an instance of a model is allowed.
+struct host_settings {
+  std::uint64_t memory_mib = 0;  ///< that it may allocate; 0: not bounded
+  std::uint64_t open_files = 0;  ///< 0: as many as the node
+  bool network = false;          ///< whether it gets at more than Unix sockets
+
+  /// How long it may go on with work that was cancelled, before that costs it its life.
+  std::chrono::milliseconds cancel_grace = std::chrono::seconds{2};
+};
+
 /// A model as its folder describes it, with all of its files present and their hashes checked.
 struct model_settings {
   std::string name;
@@ -90,8 +100,7 @@ struct model_settings {
   std::int64_t instances = 1;  ///< how many will run at once
   std::size_t threads = 1;     ///< that each of them may use while it runs
 
-  /// For hosts: how long work may go on that was cancelled, before it costs the process its life.
-  std::chrono::milliseconds cancel_grace = std::chrono::seconds{2};
+  host_settings host = {};
 };
 
 /// One request of a batch, and where its answers go. The platform's; an instance uses it until its `run` returns. What

@@ -141,6 +141,20 @@ def test_work_that_ignores_its_cancellation_costs_its_host_and_the_slot_is_free(
         node.log.wait_for("host ended")
 
 
+def test_a_host_has_what_its_model_allows_it(make_node):
+    models = {"identity": IDENTITY + "[host]\nmemory_mib = 200\nopen_files = 20\n"}
+    node = make_node(models).start().wait_ready()
+    limits = pathlib.Path(f"/proc/{hosts_of(node)[0]}/limits").read_text().splitlines()
+    soft = {line[:25].strip(): line[26:46].strip() for line in limits}
+    assert (soft["Max data size"], soft["Max open files"]) == (str(200 << 20), "20")
+    with triton.InferenceServerClient(node.address) as client:
+        assert client.infer("identity", numbers(6)).as_numpy("output").tolist() == [6]
+        with pytest.raises(triton.InferenceServerException):
+            client.infer("identity", numbers(*([1.0] * (60 << 18))))
+        eventually(lambda: hosts_of(node))
+        assert client.infer("identity", numbers(7)).as_numpy("output").tolist() == [7]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_hosts_end_with_their_node(make_node, number):
     node = make_node({"identity": IDENTITY + "instances = 2\n"}).start().wait_ready()
