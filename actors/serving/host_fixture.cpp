@@ -48,6 +48,12 @@ class fixture {
       pause();
   }
 
+  /// Whatever a sanitizer thinks of it.
+  static void crash(int signal) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+
   void say(const wire::FromHost& what) {
     if (!out_.write(what))
       std::exit(0);
@@ -63,7 +69,7 @@ class fixture {
 
   void load() {
     if (is("crashes in load"))
-      std::raise(SIGSEGV);
+      crash(SIGSEGV);
     if (is("never loads"))
       wait_for_ever();
     wire::FromHost answer;
@@ -101,9 +107,9 @@ class fixture {
 
   void misbehave() const {
     if (is("crashes"))
-      std::raise(SIGSEGV);
+      crash(SIGSEGV);
     if (is("aborts"))
-      std::abort();
+      crash(SIGABRT);
     if (is("exits"))
       std::_Exit(0);
     if (is("ignores cancellation"))
