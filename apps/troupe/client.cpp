@@ -94,6 +94,17 @@ struct client::state {
       return explain(status);
     return response;
   }
+
+  /// What only a Troupe node tells of itself.
+  template <class Request, class Response>
+  expected<Response> ask_node(grpc::Status (node::v1::Node::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                           Response*),
+                              const Request& request, const std::string& what) {
+    auto response = call(*about_node, method, request);
+    if (!response && response.error().code == status_code::unimplemented)
+      return make_error(status_code::unimplemented, target + " tells nothing of " + what, "ask a Troupe node");
+    return response;
+  }
 };
 
 expected<void> check_target(std::string_view target) {
@@ -184,17 +195,11 @@ expected<wire::ModelInferResponse> client::infer(const wire::ModelInferRequest& 
 }
 
 expected<node::v1::DevicesResponse> client::devices() {
-  auto response = state_->call(*state_->about_node, &node::v1::Node::Stub::Devices, node::v1::DevicesRequest{});
-  if (!response && response.error().code == status_code::unimplemented)
-    return make_error(status_code::unimplemented, target() + " tells nothing of its devices", "ask a Troupe node");
-  return response;
+  return state_->ask_node(&node::v1::Node::Stub::Devices, node::v1::DevicesRequest{}, "its devices");
 }
 
 expected<node::v1::MetricsResponse> client::metrics() {
-  auto response = state_->call(*state_->about_node, &node::v1::Node::Stub::Metrics, node::v1::MetricsRequest{});
-  if (!response && response.error().code == status_code::unimplemented)
-    return make_error(status_code::unimplemented, target() + " tells nothing of what it counts", "ask a Troupe node");
-  return response;
+  return state_->ask_node(&node::v1::Node::Stub::Metrics, node::v1::MetricsRequest{}, "what it counts");
 }
 
 const std::string& client::target() const noexcept {
