@@ -156,9 +156,11 @@ class tuner {
   /// A delay pays where it fills batches that would not fill by themselves.
   expected<void> try_delays() {
     auto next = best().with;
+    if (next.max_batch == 1)
+      return {};
     for (const std::int64_t ms : {1, 3}) {
       next.max_delay_ms = ms;
-      if (const auto measured = measure(next); next.max_batch > 1 && !measured)
+      if (const auto measured = measure(next); !measured)
         return measured;
     }
     return {};
