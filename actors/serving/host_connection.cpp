@@ -88,9 +88,8 @@ class host_connection::conversation {
   /// Something is to be said. RESOURCE_EXHAUSTED when it is too long.
   expected<void> say(const wire::ToHost& what) { return append_frame(outgoing_, what); }
 
-  /// Talks until `hear` returns true for what came, or an error. Once it is cancelled the host has `after_cancel` to
-  /// come to an end; without that it has `in_all`, cancelled or not. An error means that the host can't be used any
-  /// more.
+  /// Talks until `hear` returns true for what came, or an error. The host has `in_all` for it; once it is cancelled,
+  /// the patience with that instead. An error means that the host can't be used any more.
   expected<void> talk(const std::function<expected<bool>(const std::shared_ptr<wire::FromHost>&)>& hear,
                       std::optional<milliseconds> in_all) {
     const auto began = steady_clock::now();
