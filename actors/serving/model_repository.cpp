@@ -314,27 +314,26 @@ void model_repository::attach(caf::actor owner) {
   owner_ = std::move(owner);
 }
 
-caf::actor model_repository::owner() const {
+/// Without an owner the task ends here, and says so.
+void model_repository::ask(const std::shared_ptr<repository_task>& task, told on_done) const {
+  task->waiting.push_back(std::move(on_done));
   const std::lock_guard lock{mutex_};
-  return owner_;
+  if (owner_)
+    caf::anon_send(owner_, task);
 }
 
 void model_repository::load(std::string name, std::string settings, told on_done) {
   const auto task = std::make_shared<repository_task>();
   task->name = std::move(name);
   task->settings = std::move(settings);
-  task->waiting.push_back(std::move(on_done));
-  if (const auto to = owner())
-    caf::anon_send(to, task);
+  ask(task, std::move(on_done));
 }
 
 void model_repository::unload(std::string name, told on_done) {
   const auto task = std::make_shared<repository_task>();
   task->what = action::unload;
   task->name = std::move(name);
-  task->waiting.push_back(std::move(on_done));
-  if (const auto to = owner())
-    caf::anon_send(to, task);
+  ask(task, std::move(on_done));
 }
 
 caf::actor spawn_model_repository(caf::actor_system& system, std::vector<model_folder> at_start, model_context context,

@@ -18,6 +18,7 @@
 namespace troupe {
 
 class skillset_catalog;
+struct repository_task;
 
 /// Loads models into a running node, and unloads them: what gateways have of the actor that owns the models.
 /// Thread-safe.
@@ -45,7 +46,7 @@ class model_repository {
   void attach(caf::actor owner);
 
  private:
-  caf::actor owner() const;
+  void ask(const std::shared_ptr<repository_task>& task, told on_done) const;
 
   mutable std::mutex mutex_;
   caf::actor owner_;
