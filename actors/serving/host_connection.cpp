@@ -21,8 +21,6 @@ namespace {
 namespace wire = host::v1;
 using std::chrono::milliseconds;
 
-constexpr std::uint32_t contract = 1;
-
 /// Outputs are what the signature says, or a gateway would write nonsense.
 expected<void> check_outputs(const std::vector<tensor>& outputs, const signature& what) {
   if (outputs.size() != what.outputs.size())
@@ -235,10 +233,10 @@ expected<std::unique_ptr<host_connection>> host_connection::start(const host_com
       limits.hello);
   if (!heard)
     return token.cancelled() ? token.reason() : made->give_up(heard.error());
-  if (made->hello_.contract() != contract)
+  if (made->hello_.contract() != host::contract)
     return make_error(status_code::failed_precondition,
                       "'" + command.program.string() + "' speaks contract " + std::to_string(made->hello_.contract()) +
-                          " and not " + std::to_string(contract),
+                          " and not " + std::to_string(host::contract),
                       "build the plug-in and its host for this version of the node");
   return made;
 }

@@ -46,7 +46,7 @@ error broken_contract(std::string what) {
 expected<wire::FromHost> hello_of(skillset& skills) {
   wire::FromHost message;
   auto& hello = *message.mutable_hello();
-  hello.set_contract(1);
+  hello.set_contract(host::contract);
   hello.set_name(std::string{skills.name()});
   hello.set_platform(std::string{skills.platform()});
   for (const auto& option : skills.options())

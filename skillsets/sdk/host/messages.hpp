@@ -4,6 +4,7 @@
 
 #include "troupe/host/v1/host.pb.h"
 
+#include <cstdint>
 #include <memory>
 
 /// Between the contract's types and their messages (host.proto). What comes from the other process is checked: wrong
@@ -11,6 +12,9 @@
 namespace troupe::host {
 
 namespace wire = v1;
+
+/// Of what both sides speak, as Hello says it. A node refuses a host with another one.
+inline constexpr std::uint32_t contract = 1;
 
 void to_wire(const parameter& value, wire::Parameter& to);
 expected<parameter> from_wire(const wire::Parameter& from);
