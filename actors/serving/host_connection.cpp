@@ -1,8 +1,8 @@
 #include "actors/serving/host_connection.hpp"
 
 #include "actors/concurrency/clock.hpp"
-#include "actors/serving/validate.hpp"
 #include "skillsets/sdk/host/messages.hpp"
+#include "skillsets/sdk/validate.hpp"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -304,7 +304,9 @@ expected<void> host_connection::run(std::span<work_item* const> batch, const sig
   };
   if (const auto heard = talk.talk(hear, std::nullopt); !heard)
     return give_up(heard.error());
-  return failure ? expected<void>{*failure} : expected<void>{};
+  if (!failure)
+    return {};
+  return token.cancelled() ? token.reason() : *failure;
 }
 
 expected<void> host_connection::admit(work_item& item) {

@@ -3,7 +3,7 @@
 #include "actors/gateway/grpc/sequence_parameters.hpp"
 #include "actors/serving/inference_call.hpp"
 #include "actors/serving/served_model.hpp"
-#include "actors/serving/validate.hpp"
+#include "skillsets/sdk/validate.hpp"
 
 #include "inference/grpc_service.pb.h"
 

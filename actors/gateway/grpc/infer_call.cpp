@@ -8,7 +8,7 @@
 #include "actors/gateway/grpc/status.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
-#include "actors/serving/validate.hpp"
+#include "skillsets/sdk/validate.hpp"
 
 #include <exception>
 #include <functional>

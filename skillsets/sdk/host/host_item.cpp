@@ -29,13 +29,14 @@ void host_item::complete() {
   write_last([](wire::Answer&) {});
 }
 
-/// RESOURCE_EXHAUSTED for a response that is too long to cross.
+/// RESOURCE_EXHAUSTED for a response that is too long to cross, INTERNAL for one that is no message.
 expected<void> host_item::write(const inference_response& response, bool last) {
   wire::FromHost message;
   auto& answer = *message.mutable_answer();
   answer.set_item(index_);
   answer.set_last(last);
-  to_wire(response, *answer.mutable_response());
+  if (auto fine = to_wire(response, *answer.mutable_response()); !fine)
+    return fine;
   return out_.write(message);
 }
 

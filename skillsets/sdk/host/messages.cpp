@@ -1,5 +1,7 @@
 #include "skillsets/sdk/host/messages.hpp"
 
+#include <utf8cpp/utf8.h>
+
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -98,6 +100,21 @@ struct set_parameter {
   void operator()(const std::string& value) const { to.set_string_value(value); }
 };
 
+/// What is no UTF-8 is no message to the other side.
+expected<void> check_texts(const inference_response& response) {
+  const auto wrong = [](const std::string& what) {
+    return make_error(status_code::internal,
+                      "the skillset gave " + utf8::replace_invalid(what) + ", which is no UTF-8");
+  };
+  for (const auto& output : response.outputs)
+    if (!utf8::is_valid(output.name))
+      return wrong("an output called '" + output.name + "'");
+  for (const auto& [name, value] : response.parameters)
+    if (const auto* text = std::get_if<std::string>(&value); !utf8::is_valid(name) || (text && !utf8::is_valid(*text)))
+      return wrong("a parameter '" + name + "'" + (text ? " of '" + *text + "'" : ""));
+  return {};
+}
+
 std::int64_t or_unbounded(std::int64_t value) {
   return value > 0 ? value : std::numeric_limits<std::int64_t>::max();
 }
@@ -128,8 +145,9 @@ expected<parameter> from_wire(const wire::Parameter& from) {
 
 void to_wire(const error& why, wire::Failure& to) {
   to.set_code(static_cast<std::uint32_t>(why.code));
-  to.set_cause(why.cause);
-  to.set_remedy(why.remedy);
+  // It may quote whatever a client sent, and what is no UTF-8 is no message to the other side.
+  to.set_cause(utf8::replace_invalid(why.cause));
+  to.set_remedy(utf8::replace_invalid(why.remedy));
 }
 
 error from_wire(const wire::Failure& from) {
@@ -259,10 +277,13 @@ expected<inference_request> from_wire(const wire::Request& from, const std::shar
   return inference_request{*std::move(inputs), *std::move(parameters)};
 }
 
-void to_wire(const inference_response& response, wire::Response& to) {
+expected<void> to_wire(const inference_response& response, wire::Response& to) {
+  if (const auto fine = check_texts(response); !fine)
+    return fine;
   for (const auto& output : response.outputs)
     write(output, *to.add_outputs());
   write(response.parameters, *to.mutable_parameters());
+  return {};
 }
 
 expected<inference_response> from_wire(const wire::Response& from, const std::shared_ptr<const void>& owner) {

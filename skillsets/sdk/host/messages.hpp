@@ -42,7 +42,8 @@ batch_policy batching_of(const wire::Loaded& from);
 /// alive.
 void to_wire(const inference_request& request, wire::Request& to);
 expected<inference_request> from_wire(const wire::Request& from, const std::shared_ptr<const void>& owner);
-void to_wire(const inference_response& response, wire::Response& to);
+/// INTERNAL for names and texts that are no UTF-8.
+expected<void> to_wire(const inference_response& response, wire::Response& to);
 expected<inference_response> from_wire(const wire::Response& from, const std::shared_ptr<const void>& owner);
 
 }  // namespace troupe::host

@@ -24,7 +24,7 @@ auto round_trip(const T& value) {
 template <class Message, class T>
 auto round_trip_viewed(const T& value) {
   Message there;
-  to_wire(value, there);
+  static_cast<void>(to_wire(value, there));
   const auto back = std::make_shared<Message>();
   EXPECT_TRUE(back->ParseFromString(there.SerializeAsString()));
   return from_wire(*back, back);
@@ -189,6 +189,25 @@ TEST(messages, a_response_crosses) {
   ASSERT_TRUE(read);
   expect_same(read->outputs, response.outputs);
   EXPECT_EQ(read->parameters, response.parameters);
+}
+
+TEST(messages, an_error_crosses_whatever_it_quotes) {
+  wire::Failure message;
+  to_wire(make_error(status_code::invalid_argument, "no number: \xff\xe2\x82", "not \xc0\x80"), message);
+  wire::Failure read;
+  ASSERT_TRUE(read.ParseFromString(message.SerializeAsString()));
+  EXPECT_EQ(read.cause(), "no number: \uFFFD\uFFFD");
+  EXPECT_EQ(from_wire(read).code, status_code::invalid_argument);
+}
+
+TEST(messages, a_response_with_texts_that_are_none_is_an_error) {
+  wire::Response message;
+  EXPECT_EQ(to_wire(inference_response{{tensor{"\xff", {}, {}, {}}}, {}}, message).error().cause,
+            "the skillset gave an output called '\uFFFD', which is no UTF-8");
+  EXPECT_EQ(to_wire(inference_response{{}, {{"p", std::string{"\xff"}}}}, message).error().cause,
+            "the skillset gave a parameter 'p' of '\uFFFD', which is no UTF-8");
+  EXPECT_EQ(to_wire(inference_response{{}, {{"\xff", true}}}, message).error().code, status_code::internal);
+  EXPECT_TRUE(to_wire(inference_response{{tensor{"\u00e9", {}, {}, {}}}, {{"p", std::string{"\u20ac"}}}}, message));
 }
 
 TEST(messages, tensors_keep_the_message_alive_that_they_lie_in) {

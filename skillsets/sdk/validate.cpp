@@ -1,4 +1,4 @@
-#include "actors/serving/validate.hpp"
+#include "skillsets/sdk/validate.hpp"
 
 #include <algorithm>
 

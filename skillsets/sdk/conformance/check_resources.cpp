@@ -1,0 +1,91 @@
+#include "skillsets/sdk/conformance/checks.hpp"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iomanip>
+#include <iterator>
+#include <numeric>
+#include <sstream>
+#include <vector>
+
+namespace troupe::conformance {
+namespace {
+
+/// Bytes, descriptors and threads a load that may be noise: an allocator's, and that of threads that are about to end.
+constexpr double most_heap = 4 << 10;
+constexpr double most_resident = 32 << 10;  // when it comes to `most_growth` in all: an engine keeps some once it has it
+constexpr double most_growth = 4 << 20;
+constexpr double most_handles = 0.1;
+
+std::size_t entries(const std::filesystem::path& folder) {
+  std::error_code gone;
+  std::filesystem::directory_iterator all{folder, gone};
+  return gone ? 0 : static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+/// What this process holds, after each of several loads.
+struct holdings {
+  std::vector<double> heap;      ///< bytes in use; the allocator keeps more
+  std::vector<double> resident;  ///< bytes, of whatever was mapped
+  std::vector<double> descriptors;
+  std::vector<double> threads;
+
+  void look() {
+    const auto in_use = mallinfo2();
+    heap.push_back(static_cast<double>(in_use.uordblks + in_use.hblkhd));
+    std::ifstream memory{"/proc/self/statm"};
+    double pages = 0;
+    memory >> pages >> pages;
+    resident.push_back(pages * static_cast<double>(sysconf(_SC_PAGESIZE)));
+    descriptors.push_back(static_cast<double>(entries("/proc/self/fd")));
+    threads.push_back(static_cast<double>(entries("/proc/self/task")));
+  }
+};
+
+/// The slope of the straight line that fits best, in units a step.
+double slope(const std::vector<double>& values) {
+  const auto n = static_cast<double>(values.size());
+  const auto middle = (n - 1) / 2;
+  const auto mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
+  double above = 0, below = 0;
+  for (std::size_t i = 0; i != values.size(); ++i) {
+    const auto x = static_cast<double>(i) - middle;
+    above += x * (values[i] - mean);
+    below += x * x;
+  }
+  return below == 0 ? 0 : above / below;
+}
+
+}  // namespace
+
+finding gives_everything_back(subject& whom) {
+  whom.unload();
+  const auto cycles = std::max<std::size_t>(8, whom.how().cycles);
+  // What is allocated once, and the allocator's first growth, are no leak.
+  const auto settling = cycles / 4;
+  holdings held;
+  for (std::size_t i = 0; i != cycles; ++i) {
+    const auto worker = whom.worker();
+    if (!worker)
+      return failed("load " + std::to_string(i + 1) + ": " + worker.error().message());
+    if (const auto responses = run_alone(**worker, whom.make_request()); !responses)
+      return failed("load " + std::to_string(i + 1) + ": " + responses.error().message());
+    whom.unload();
+    if (i >= settling)
+      held.look();
+  }
+  const auto heap = slope(held.heap), resident = slope(held.resident), descriptors = slope(held.descriptors),
+             threads = slope(held.threads);
+  std::ostringstream measured;
+  measured << std::setprecision(3) << heap << " bytes of heap, " << resident << " resident, " << descriptors
+           << " descriptors and " << threads << " threads a cycle, over " << held.heap.size();
+  if (heap > most_heap || (resident > most_resident && resident * held.resident.size() > most_growth) || descriptors > most_handles || threads > most_handles)
+    return failed("each load leaves something behind: " + measured.str());
+  return passed(measured.str());
+}
+
+}  // namespace troupe::conformance

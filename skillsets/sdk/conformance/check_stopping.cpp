@@ -1,0 +1,180 @@
+#include "skillsets/sdk/conformance/checks.hpp"
+
+#include <algorithm>
+#include <thread>
+
+namespace troupe::conformance {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::microseconds;
+
+/// As many requests as a batch has room for, so that there is something to stop.
+std::vector<inference_request> much_work(subject& whom) {
+  const auto most = std::clamp<std::int64_t>(whom.model().batching().limits.items, 1, 64);
+  std::vector<inference_request> requests;
+  while (static_cast<std::int64_t>(requests.size()) < most)
+    requests.push_back(whom.make_request());
+  return requests;
+}
+
+/// How late work ended after it was to stop.
+class lateness {
+ public:
+  void add(steady_clock::duration how_late) { all_.push_back(std::max(how_late, steady_clock::duration{})); }
+
+  std::string summary() {
+    if (all_.empty())
+      return "none was still running";
+    std::sort(all_.begin(), all_.end());
+    const auto ms = [](steady_clock::duration time) {
+      return std::to_string(std::chrono::duration_cast<microseconds>(time).count() / 1000) + "." +
+             std::to_string(std::chrono::duration_cast<microseconds>(time).count() / 100 % 10);
+    };
+    return std::to_string(all_.size()) + " stopped; p50 " + ms(all_[all_.size() / 2]) + " ms, longest " +
+           ms(all_.back()) + " ms";
+  }
+  bool within(milliseconds grace) const {
+    return std::all_of(all_.begin(), all_.end(), [&](auto late) { return late <= grace; });
+  }
+
+ private:
+  std::vector<steady_clock::duration> all_;
+};
+
+std::string too_late(subject& whom, lateness& times) {
+  return "work went on for more than " + std::to_string(whom.how().cancel_grace.count()) +
+         " ms after it was to stop: " + times.summary();
+}
+
+/// What must hold after work was stopped: outcomes are answers or the reason, and the next request is answered as it
+/// was before.
+std::string fault_after(const expected<std::vector<outcome>>& outcomes, const error& reason) {
+  if (!outcomes)
+    return outcomes.error().code == reason.code ? "" : "stopped work ends with " + outcomes.error().message();
+  for (const auto& each : *outcomes)
+    if (each.ended && each.failure && each.failure->code != reason.code)
+      return "a stopped request ends with " + each.failure->message();
+  return "";
+}
+
+struct reference {
+  inference_request request;
+  std::vector<inference_response> responses;
+};
+
+expected<reference> make_reference(subject& whom, instance& worker) {
+  auto request = whom.make_request();
+  auto responses = run_alone(worker, request);
+  if (!responses)
+    return responses.error();
+  return reference{std::move(request), *std::move(responses)};
+}
+
+std::string fault_of_next(subject& whom, instance& worker, const reference& before) {
+  const auto again = run_alone(worker, before.request);
+  if (!again)
+    return "after work was stopped a good request fails: " + again.error().message();
+  if (!whom.how().deterministic)
+    return "";
+  const auto apart = difference(before.responses, *again, whom.how().tolerance);
+  return apart.empty() ? "" : "after work was stopped " + apart;
+}
+
+}  // namespace
+
+finding stops_when_cancelled(subject& whom) {
+  const auto worker = whom.worker();
+  if (!worker)
+    return failed(worker.error().message());
+  const auto before = make_reference(whom, **worker);
+  if (!before)
+    return failed(before.error().message());
+  const auto work = much_work(whom);
+  const auto began = steady_clock::now();
+  static_cast<void>(run_all(**worker, work, {}));
+  const auto whole = std::max<std::int64_t>(1, std::chrono::duration_cast<microseconds>(steady_clock::now() - began).count());
+  lateness times;
+  const auto reason = make_error(status_code::cancelled, "the check has cancelled it");
+  for (std::size_t i = 0; i != whom.how().cancellations; ++i) {
+    cancel_scope scope;
+    steady_clock::time_point cancelled_at;
+    const microseconds delay{whom.random()() % static_cast<std::uint64_t>(whole)};
+    std::jthread canceller{[&] {
+      std::this_thread::sleep_for(delay);
+      cancelled_at = steady_clock::now();
+      scope.cancel(reason);
+    }};
+    const auto outcomes = run_all(**worker, work, scope.token());
+    const auto ended = steady_clock::now();
+    const bool stopped = scope.token().cancelled();
+    canceller.join();
+    if (stopped)
+      times.add(ended - cancelled_at);
+    if (auto fault = fault_after(outcomes, reason); !fault.empty())
+      return failed(std::move(fault));
+    if (!(*worker)->usable())
+      return failed("it did not survive being cancelled");
+    if (auto fault = fault_of_next(whom, **worker, *before); !fault.empty())
+      return failed(std::move(fault));
+  }
+  return times.within(whom.how().cancel_grace) ? passed(times.summary()) : failed(too_late(whom, times));
+}
+
+finding stops_at_the_deadline(subject& whom) {
+  const auto worker = whom.worker();
+  if (!worker)
+    return failed(worker.error().message());
+  const auto before = make_reference(whom, **worker);
+  if (!before)
+    return failed(before.error().message());
+  const auto work = much_work(whom);
+  lateness times;
+  for (const auto left : {milliseconds{-1}, milliseconds{0}, milliseconds{1}, milliseconds{5}}) {
+    const auto deadline = steady_clock::now() + left;
+    const cancel_scope scope{deadline};
+    const auto outcomes = run_all(**worker, work, scope.token());
+    if (scope.token().cancelled()) {
+      times.add(steady_clock::now() - deadline);
+      if (auto fault = fault_after(outcomes, scope.token().reason()); !fault.empty())
+        return failed(std::move(fault));
+    }
+    if (!(*worker)->usable())
+      return failed("it did not survive a deadline");
+    if (auto fault = fault_of_next(whom, **worker, *before); !fault.empty())
+      return failed(std::move(fault));
+  }
+  return times.within(whom.how().cancel_grace) ? passed(times.summary()) : failed(too_late(whom, times));
+}
+
+finding stops_loading(subject& whom) {
+  const auto began = steady_clock::now();
+  if (const auto loaded = whom.load(); !loaded)
+    return failed(loaded.error().message());
+  const auto whole = std::max<std::int64_t>(1, std::chrono::duration_cast<microseconds>(steady_clock::now() - began).count());
+  lateness times;
+  for (int i = 0; i != 10; ++i) {
+    cancel_scope scope;
+    steady_clock::time_point cancelled_at;
+    const microseconds delay{i == 0 ? 0 : whom.random()() % static_cast<std::uint64_t>(whole)};
+    std::jthread canceller{[&] {
+      std::this_thread::sleep_for(delay);
+      cancelled_at = steady_clock::now();
+      scope.cancel(make_error(status_code::cancelled, "the check has cancelled it"));
+    }};
+    const auto loaded = whom.load(scope.token());
+    const auto ended = steady_clock::now();
+    const bool stopped = scope.token().cancelled();
+    canceller.join();
+    if (stopped)
+      times.add(ended - cancelled_at);
+    if (!loaded && loaded.error().code != status_code::cancelled)
+      return failed("a cancelled load ends with " + loaded.error().message());
+  }
+  // A load is bounded by how long it takes, and not by the grace of a run.
+  const auto most = std::max<milliseconds>(whom.how().cancel_grace,
+                                           std::chrono::ceil<milliseconds>(microseconds{2 * whole}));
+  return times.within(most) ? passed(times.summary()) : failed("a cancelled load goes on: " + times.summary());
+}
+
+}  // namespace troupe::conformance
