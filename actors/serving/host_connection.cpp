@@ -29,7 +29,7 @@ constexpr milliseconds steps_at_once{20};
 /// Gives an answer of the host to the item that it is for. True when that was its last word, which is ours where the
 /// outputs are wrong.
 expected<bool> pass_on(const wire::Answer& answer, work_item& item, const signature& what,
-                       const std::shared_ptr<const void>& owner) {
+                       const std::shared_ptr<const void>& owner, const attachments& files) {
   if (answer.has_failure()) {
     item.respond(host::from_wire(answer.failure()));
     return true;
@@ -38,7 +38,7 @@ expected<bool> pass_on(const wire::Answer& answer, work_item& item, const signat
     item.complete();
     return true;
   }
-  auto response = host::from_wire(answer.response(), owner);
+  auto response = host::from_wire(answer.response(), owner, files);
   if (!response)
     return response.error();
   if (auto right = validate_outputs(response->outputs, what); !right) {
@@ -81,7 +81,9 @@ class host_connection::conversation {
   }
 
   /// Something is to be said. RESOURCE_EXHAUSTED when it is too long.
-  expected<void> say(const wire::ToHost& what) { return append_frame(with_.outgoing_, what); }
+  expected<void> say(const wire::ToHost& what, attachments files = {}) {
+    return with_.outgoing_.append(what, std::move(files));
+  }
 
   /// Talks until `hear` returns true for what came, or an error. The host has `in_all` for it; once it is cancelled,
   /// the patience with that instead. An error means that the host can't be used any more.
@@ -95,7 +97,7 @@ class host_connection::conversation {
                                           : no_deadline;
       if (steady_clock::now() >= deadline)
         return too_late(in_all);
-      if (auto sent = with_.send_some(); !sent)
+      if (auto sent = with_.outgoing_.send_some(with_.process_->socket()); !sent)
         return sent;
       for (;;) {
         auto message = std::make_shared<wire::FromHost>();
@@ -195,23 +197,6 @@ void host_connection::wake() const noexcept {
   static_cast<void>(::write(wake_, &one, sizeof one));
 }
 
-/// Sends of what is to be sent as much as there is room for.
-expected<void> host_connection::send_some() {
-  while (sent_ != outgoing_.size()) {
-    const auto n =
-        send(process_->socket(), outgoing_.data() + sent_, outgoing_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n >= 0)
-      sent_ += static_cast<std::size_t>(n);
-    else if (errno == EAGAIN || errno == EWOULDBLOCK)
-      return {};
-    else if (errno != EINTR)
-      return make_error(status_code::unavailable, "the host process takes nothing more");
-  }
-  outgoing_.clear();
-  sent_ = 0;
-  return {};
-}
-
 /// The host is of no use any more, and is killed.
 error host_connection::give_up(const error& why) {
   broken_.store(true, std::memory_order_release);
@@ -250,6 +235,7 @@ expected<std::unique_ptr<host_connection>> host_connection::start(const host_com
 expected<wire::Loaded> host_connection::load(const model_settings& settings, const cancel_token& token) {
   wire::ToHost question;
   host::to_wire(settings, *question.mutable_load());
+  question.mutable_load()->set_attachments(true);
   conversation talk{*this, token};
   if (auto said = talk.say(question); !said)
     return said.error();
@@ -278,13 +264,14 @@ expected<wire::Loaded> host_connection::load(const model_settings& settings, con
 expected<void> host_connection::run(std::span<work_item* const> batch, const signature& what,
                                     const cancel_token& token) {
   wire::ToHost question;
+  attachments files;
   conversation talk{*this, token};
   for (std::uint32_t i = 0; i != batch.size(); ++i) {
-    host::to_wire(batch[i]->request(), *question.mutable_run()->add_items());
+    host::to_wire(batch[i]->request(), *question.mutable_run()->add_items(), hello_.attachments() ? &files : nullptr);
     if (batch.size() > 1)
       talk.watch(batch[i]->token(), i);
   }
-  if (auto said = talk.say(question); !said)
+  if (auto said = talk.say(question, std::move(files)); !said)
     return said;
   std::vector<bool> ended(batch.size());
   std::optional<error> failure;
@@ -299,7 +286,7 @@ expected<void> host_connection::run(std::span<work_item* const> batch, const sig
     const auto& answer = said->answer();
     auto& item = *batch[answer.item()];
     ended[answer.item()] = answer.last() || answer.has_failure();
-    const auto passed = pass_on(answer, item, what, said);
+    const auto passed = pass_on(answer, item, what, said, reader_.take_files());
     return passed ? expected<bool>{false} : passed;
   };
   if (const auto heard = talk.talk(hear, std::nullopt); !heard)
@@ -313,8 +300,9 @@ expected<void> host_connection::admit(work_item& item) {
   wire::ToHost admission;
   auto& what = *admission.mutable_admit();
   what.set_item(++last_number_);
-  host::to_wire(item.request(), *what.mutable_request());
-  if (auto said = append_frame(outgoing_, admission); !said)
+  attachments files;
+  host::to_wire(item.request(), *what.mutable_request(), hello_.attachments() ? &files : nullptr);
+  if (auto said = outgoing_.append(admission, std::move(files)); !said)
     return said;
   admitted_.push_back({last_number_, &item});
   return {};
@@ -344,7 +332,7 @@ expected<void> host_connection::step(const signature& what) {
       return out_of_order();
     if (!who->item)
       return false;
-    const auto over = pass_on(answer, *who->item, what, said);
+    const auto over = pass_on(answer, *who->item, what, said, reader_.take_files());
     if (!over || !*over)
       return over;
     who->item = nullptr;
@@ -366,8 +354,8 @@ void host_connection::evict(work_item& item) noexcept {
   cancellation.mutable_cancel()->set_item(who->number);
   admitted_.erase(who);
   // At once: there may be no other step for long. That the host is gone is for the next one to find out.
-  static_cast<void>(append_frame(outgoing_, cancellation));
-  static_cast<void>(send_some());
+  static_cast<void>(outgoing_.append(cancellation));
+  static_cast<void>(outgoing_.send_some(process_->socket()));
 }
 
 void host_connection::interrupt() noexcept {

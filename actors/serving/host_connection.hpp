@@ -80,7 +80,6 @@ class host_connection {
   };
 
   void wake() const noexcept;
-  expected<void> send_some();
   error give_up(const error& why);
 
   const patience limits_;
@@ -88,9 +87,8 @@ class host_connection {
   frame_reader reader_;
   host::v1::Hello hello_;
   std::atomic<bool> broken_ = false;
-  const int wake_;        // an eventfd: something was cancelled, or a step is to end
-  std::string outgoing_;  // what is to be sent
-  std::size_t sent_ = 0;  // of it
+  const int wake_;  // an eventfd: something was cancelled, or a step is to end
+  outgoing_frames outgoing_;
   std::vector<admitted> admitted_;
   std::uint32_t last_number_ = 0;
   std::atomic<bool> interrupted_ = false;

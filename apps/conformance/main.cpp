@@ -160,8 +160,9 @@ int main(int argc, char** argv) {
   auto* const list_checks = app.add_flag("--list", lists, "Say what is checked, and end");
   model->excludes(list_checks);
   app.set_version_flag("--version", "troupe-conformance " TROUPE_VERSION);
-  app.footer("Exit codes: 0 it keeps the contract; 1 it does not; 64 wrong arguments; 66 the skillset or the model is\n"
-             "not there, or can't be used; 70 the program failed.");
+  app.footer(
+      "Exit codes: 0 it keeps the contract; 1 it does not; 64 wrong arguments; 66 the skillset or the model is\n"
+      "not there, or can't be used; 70 the program failed.");
   try {
     app.parse(argc, argv);
     if (!lists && args.model.empty())

@@ -89,8 +89,9 @@ finding batch_equals_singles(subject& whom) {
       if (!outcome.ended)
         return failed("a request of a batch has no last word although the run succeeded");
       if (outcome.failure.has_value() == alone.has_value())
-        return failed("a request fails " + std::string{outcome.failure ? "in a batch" : "alone"} + " and not " +
-                      (outcome.failure ? "alone: " + outcome.failure->message() : "in a batch: " + alone.error().message()));
+        return failed(
+            "a request fails " + std::string{outcome.failure ? "in a batch" : "alone"} + " and not " +
+            (outcome.failure ? "alone: " + outcome.failure->message() : "in a batch: " + alone.error().message()));
       if (alone)
         if (const auto apart = difference(*alone, outcome.responses, whom.how().tolerance); !apart.empty())
           return failed("in a batch of " + std::to_string(requests.size()) + " " + apart);

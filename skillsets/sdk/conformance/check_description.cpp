@@ -133,7 +133,8 @@ finding loads_and_warms_up(subject& whom) {
   const auto most = std::numeric_limits<std::int64_t>::max();
   if (const auto fits = validate_inputs(inputs, what, most); !fits)
     return failed("the warm-up request is not what the signature says: " + fits.error().message());
-  if (const auto limits = whom.model().batching().limits; limits.items < 1 || limits.units < 1 || limits.padding_part < 1)
+  if (const auto limits = whom.model().batching().limits;
+      limits.items < 1 || limits.units < 1 || limits.padding_part < 1)
     return failed("a batch can't have less than one item, one unit, or a padding_part of less than 1");
   return passed();
 }

@@ -17,7 +17,8 @@ namespace {
 
 /// Bytes, descriptors and threads a load that may be noise: an allocator's, and that of threads that are about to end.
 constexpr double most_heap = 4 << 10;
-constexpr double most_resident = 32 << 10;  // when it comes to `most_growth` in all: an engine keeps some once it has it
+constexpr double most_resident =
+    32 << 10;  // when it comes to `most_growth` in all: an engine keeps some once it has it
 constexpr double most_growth = 4 << 20;
 constexpr double most_handles = 0.1;
 
@@ -83,7 +84,8 @@ finding gives_everything_back(subject& whom) {
   std::ostringstream measured;
   measured << std::setprecision(3) << heap << " bytes of heap, " << resident << " resident, " << descriptors
            << " descriptors and " << threads << " threads a cycle, over " << held.heap.size();
-  if (heap > most_heap || (resident > most_resident && resident * held.resident.size() > most_growth) || descriptors > most_handles || threads > most_handles)
+  if (heap > most_heap || (resident > most_resident && resident * held.resident.size() > most_growth) ||
+      descriptors > most_handles || threads > most_handles)
     return failed("each load leaves something behind: " + measured.str());
   return passed(measured.str());
 }

@@ -6,8 +6,8 @@
 namespace troupe::conformance {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::microseconds;
+using std::chrono::milliseconds;
 
 /// As many requests as a batch has room for, so that there is something to stop.
 std::vector<inference_request> much_work(subject& whom) {
@@ -93,7 +93,8 @@ finding stops_when_cancelled(subject& whom) {
   const auto work = much_work(whom);
   const auto began = steady_clock::now();
   static_cast<void>(run_all(**worker, work, {}));
-  const auto whole = std::max<std::int64_t>(1, std::chrono::duration_cast<microseconds>(steady_clock::now() - began).count());
+  const auto whole =
+      std::max<std::int64_t>(1, std::chrono::duration_cast<microseconds>(steady_clock::now() - began).count());
   lateness times;
   const auto reason = make_error(status_code::cancelled, "the check has cancelled it");
   for (std::size_t i = 0; i != whom.how().cancellations; ++i) {
@@ -151,7 +152,8 @@ finding stops_loading(subject& whom) {
   const auto began = steady_clock::now();
   if (const auto loaded = whom.load(); !loaded)
     return failed(loaded.error().message());
-  const auto whole = std::max<std::int64_t>(1, std::chrono::duration_cast<microseconds>(steady_clock::now() - began).count());
+  const auto whole =
+      std::max<std::int64_t>(1, std::chrono::duration_cast<microseconds>(steady_clock::now() - began).count());
   lateness times;
   for (int i = 0; i != 10; ++i) {
     cancel_scope scope;
@@ -172,8 +174,8 @@ finding stops_loading(subject& whom) {
       return failed("a cancelled load ends with " + loaded.error().message());
   }
   // A load is bounded by how long it takes, and not by the grace of a run.
-  const auto most = std::max<milliseconds>(whom.how().cancel_grace,
-                                           std::chrono::ceil<milliseconds>(microseconds{2 * whole}));
+  const auto most =
+      std::max<milliseconds>(whom.how().cancel_grace, std::chrono::ceil<milliseconds>(microseconds{2 * whole}));
   return times.within(most) ? passed(times.summary()) : failed("a cancelled load goes on: " + times.summary());
 }
 

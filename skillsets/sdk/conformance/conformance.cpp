@@ -32,8 +32,7 @@ const std::vector<check>& all_checks() {
       {"takes_its_options", "every option can have what its range says", takes_its_options},
       {"refuses_broken_files", "files that are not what they should be are refused with a reason",
        refuses_broken_files},
-      {"survives_random_inputs", "whatever fits the signature is answered, refused or stopped",
-       survives_random_inputs},
+      {"survives_random_inputs", "whatever fits the signature is answered, refused or stopped", survives_random_inputs},
       {"gives_everything_back", "loading and unloading leaves nothing behind", gives_everything_back},
   };
   return all;

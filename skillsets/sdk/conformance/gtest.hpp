@@ -39,7 +39,9 @@ class conformance_test : public testing::Test {
 inline bool register_tests(const std::string& name, subject_parts (*make)()) {
   for (const auto& each : all_checks())
     testing::RegisterTest(("conformance/" + name).c_str(), std::string{each.name}.c_str(), nullptr, nullptr, __FILE__,
-                          __LINE__, [&each, make]() -> conformance_test* { return new conformance_test{each, make}; });
+                          __LINE__, [&each, make]() -> conformance_test* {
+                            return new conformance_test{each, make};
+                          });
   return true;
 }
 

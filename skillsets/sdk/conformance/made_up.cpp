@@ -13,8 +13,9 @@ namespace {
 
 using generator = std::mt19937_64;
 
-constexpr std::array<std::string_view, 16> words{"the",   "node",    "runs", "model", "work",  "under", "supervision", "a",
-                                                 "small", "station", "in",   "rain",  "forty", "two",   "Grüße",       "数"};
+constexpr std::array<std::string_view, 16> words{"the",         "node", "runs",  "model",   "work", "under",
+                                                 "supervision", "a",    "small", "station", "in",   "rain",
+                                                 "forty",       "two",  "Grüße", "数"};
 
 template <class Values>
 auto any_of(const Values& values, generator& random) {
@@ -108,8 +109,8 @@ tensor make_tensor(const tensor_spec& spec, std::int64_t items, bool batches, ge
 bool are_numbers(const tensor& texts, std::int64_t count) {
   const auto elements = split_bytes(texts.data.view(), count);
   return elements && std::all_of(elements->begin(), elements->end(), [](std::string_view text) {
-    return !text.empty() && text.find_first_not_of("+-.0123456789eE") == std::string_view::npos;
-  });
+           return !text.empty() && text.find_first_not_of("+-.0123456789eE") == std::string_view::npos;
+         });
 }
 
 /// The values of `like`, or such as are as good, in as many items.
@@ -139,9 +140,10 @@ tensor vary(tensor like, std::int64_t items, bool batches, generator& random) {
 
 inference_request vary(inference_request like, const signature& what, std::mt19937_64& random) {
   // Items can be added where every input's values may be replaced; otherwise there are as many as there were.
-  const bool free = what.batches && !what.stateful && std::all_of(like.inputs.begin(), like.inputs.end(), [](const tensor& input) {
-    return input.type == datatype::bytes && !are_numbers(input, count_of(input.shape));
-  });
+  const bool free =
+      what.batches && !what.stateful && std::all_of(like.inputs.begin(), like.inputs.end(), [](const tensor& input) {
+        return input.type == datatype::bytes && !are_numbers(input, count_of(input.shape));
+      });
   const auto items = static_cast<std::int64_t>(1 + random() % 4);
   for (auto& input : like.inputs)
     input = vary(std::move(input), items, free, random);

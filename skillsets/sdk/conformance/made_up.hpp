@@ -9,7 +9,8 @@
 namespace troupe::conformance {
 
 /// `like` with other values where a model can be expected to take any: other words in texts, other fractions; and with
-/// up to four items where the model counts items. Whole numbers, also such as texts, stay: they may be lengths or choices.
+/// up to four items where the model counts items. Whole numbers, also such as texts, stay: they may be lengths or
+/// choices.
 inference_request vary(inference_request like, const signature& what, std::mt19937_64& random);
 
 /// Any values in any of the extents that the signature leaves open: no text, invalid UTF-8, NaN, the smallest number.

@@ -61,7 +61,8 @@ std::string float_difference(const tensor& a, const tensor& b, double tolerance)
     if (std::isnan(left[i]) && std::isnan(right[i]))
       continue;
     largest = std::max<double>(largest, std::abs(static_cast<double>(left[i])));
-    const double apart = left[i] == right[i] ? 0 : std::abs(static_cast<double>(left[i]) - static_cast<double>(right[i]));
+    const double apart =
+        left[i] == right[i] ? 0 : std::abs(static_cast<double>(left[i]) - static_cast<double>(right[i]));
     worst = std::isnan(apart) ? std::numeric_limits<double>::infinity() : std::max(worst, apart);
   }
   return worst <= tolerance * largest ? ""

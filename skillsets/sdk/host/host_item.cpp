@@ -35,9 +35,10 @@ expected<void> host_item::write(const inference_response& response, bool last) {
   auto& answer = *message.mutable_answer();
   answer.set_item(index_);
   answer.set_last(last);
-  if (auto fine = to_wire(response, *answer.mutable_response()); !fine)
+  attachments files;
+  if (auto fine = to_wire(response, *answer.mutable_response(), out_.attaches ? &files : nullptr); !fine)
     return fine;
-  return out_.write(message);
+  return out_.out.write(message, std::move(files));
 }
 
 /// What can't be written here finds no reader: the node is gone, and this process ends.
@@ -48,7 +49,7 @@ void host_item::write_last(Fill fill) {
   answer.set_item(index_);
   answer.set_last(true);
   fill(answer);
-  static_cast<void>(out_.write(message));
+  static_cast<void>(out_.out.write(message));
 }
 
 }  // namespace troupe

@@ -8,11 +8,17 @@
 
 namespace troupe {
 
+/// Where a host's answers go, and whether the node can take attachments.
+struct answer_writer {
+  frame_writer& out;
+  bool attaches = false;
+};
+
 /// A request of the node's: what it is answered is written to the socket as it comes, and dropped once the node has
 /// taken the request back. Worked on by one thread; `cancel` may be called from another.
 class host_item final : public work_item {
  public:
-  host_item(std::uint32_t index, inference_request request, frame_writer& out)
+  host_item(std::uint32_t index, inference_request request, answer_writer out)
       : index_(index), request_(std::move(request)), out_(out) {}
 
   const inference_request& request() const noexcept override { return request_; }
@@ -36,7 +42,7 @@ class host_item final : public work_item {
 
   const std::uint32_t index_;
   const inference_request request_;
-  frame_writer& out_;
+  const answer_writer out_;
   cancel_scope scope_;
   bool ended_ = false;
 };

@@ -50,6 +50,7 @@ expected<wire::FromHost> hello_of(skillset& skills) {
   hello.set_contract(host::contract);
   hello.set_name(std::string{skills.name()});
   hello.set_platform(std::string{skills.platform()});
+  hello.set_attachments(true);
   for (const auto& option : skills.options())
     to_wire(option, *hello.add_options());
   const auto devices = contained("asking for the devices", [&] { return skills.devices(); });
@@ -128,7 +129,7 @@ void host_server::read_all() noexcept try {
         return end(host_exit::ok);
       return fail(broken_contract(read.error().cause), host_exit::contract);
     }
-    if (const auto taken = take(message); !taken)
+    if (const auto taken = take(message, reader.take_files()); !taken)
       return fail(taken.error(), host_exit::contract);
   }
 } catch (const std::exception& e) {
@@ -143,16 +144,16 @@ void host_server::fail(const error& why, host_exit how) {
 
 // -- what the node says, on the reader's thread -----------------------------------------------------------------------
 
-expected<void> host_server::take(const std::shared_ptr<const wire::ToHost>& message) {
+expected<void> host_server::take(const std::shared_ptr<const wire::ToHost>& message, const attachments& files) {
   switch (message->what_case()) {
     case wire::ToHost::kLoad:
       return take_load(message);
     case wire::ToHost::kRun:
-      return take_run(message);
+      return take_run(message, files);
     case wire::ToHost::kCancel:
       return take_cancel(message->cancel());
     case wire::ToHost::kAdmit:
-      return take_admit(message);
+      return take_admit(message, files);
     case wire::ToHost::kWork:
       return take_work(message->work());
     case wire::ToHost::kPause:
@@ -168,6 +169,7 @@ expected<void> host_server::take_load(const std::shared_ptr<const wire::ToHost>&
   if (stage_ != stage::fresh)
     return broken_contract("a second Load");
   stage_ = stage::loading;
+  attaches_ = message->load().attachments();
   task_ = [this, message] { load(*skills_, message->load()); };
   changed_.notify_all();
   return {};
@@ -184,8 +186,8 @@ expected<void> host_server::check_ready(const char* what, bool continuous) const
   return {};
 }
 
-expected<void> host_server::take_run(const std::shared_ptr<const wire::ToHost>& message) {
-  auto batch = host_batch::make(message, writer_);
+expected<void> host_server::take_run(const std::shared_ptr<const wire::ToHost>& message, const attachments& files) {
+  auto batch = host_batch::make(message, files, answers());
   if (!batch)
     return broken_contract(batch.error().cause);
   const std::lock_guard lock{mutex_};
@@ -198,11 +200,11 @@ expected<void> host_server::take_run(const std::shared_ptr<const wire::ToHost>& 
   return {};
 }
 
-expected<void> host_server::take_admit(const std::shared_ptr<const wire::ToHost>& message) {
+expected<void> host_server::take_admit(const std::shared_ptr<const wire::ToHost>& message, const attachments& files) {
   const std::lock_guard lock{mutex_};
   if (auto can = check_ready("an Admit", true); !can)
     return can;
-  const auto admitted = steps_->admit(message);
+  const auto admitted = steps_->admit(message, files);
   return admitted ? admitted : broken_contract(admitted.error().cause);
 }
 
@@ -322,7 +324,7 @@ expected<wire::FromHost> host_server::make_ready(skillset& skills, const wire::L
   worker_ = *std::move(worker);
   if (auto* engine = worker_->continuous()) {
     const std::lock_guard lock{mutex_};
-    steps_ = std::make_unique<host_steps>(*engine, writer_);
+    steps_ = std::make_unique<host_steps>(*engine, answers());
   }
   wire::FromHost message;
   auto& loaded = *message.mutable_loaded();

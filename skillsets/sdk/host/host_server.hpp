@@ -2,10 +2,12 @@
 
 #include "skillsets/sdk/host/exit_code.hpp"
 #include "skillsets/sdk/host/frames.hpp"
+#include "skillsets/sdk/host/host_item.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
 #include "troupe/host/v1/host.pb.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -49,11 +51,11 @@ class host_server {
   void end(host_exit how) noexcept;
   void fail(const error& why, host_exit how);
 
-  expected<void> take(const std::shared_ptr<const host::v1::ToHost>& message);
+  expected<void> take(const std::shared_ptr<const host::v1::ToHost>& message, const attachments& files);
   expected<void> take_load(const std::shared_ptr<const host::v1::ToHost>& message);
   expected<void> check_ready(const char* what, bool continuous) const;
-  expected<void> take_run(const std::shared_ptr<const host::v1::ToHost>& message);
-  expected<void> take_admit(const std::shared_ptr<const host::v1::ToHost>& message);
+  expected<void> take_run(const std::shared_ptr<const host::v1::ToHost>& message, const attachments& files);
+  expected<void> take_admit(const std::shared_ptr<const host::v1::ToHost>& message, const attachments& files);
   expected<void> take_work(const host::v1::Work& what);
   expected<void> take_pause();
   expected<void> take_cancel(const host::v1::Cancel& what);
@@ -68,7 +70,10 @@ class host_server {
 
   const int socket_;
   const end_function end_;
+  answer_writer answers() noexcept { return {writer_, attaches_}; }
+
   frame_writer writer_;
+  std::atomic<bool> attaches_ = false;  // the node can take attachments
   cancel_scope load_scope_;
   skillset* skills_ = nullptr;  // once it serves
   std::unique_ptr<loaded_model> model_;

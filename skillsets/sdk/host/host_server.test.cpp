@@ -289,6 +289,50 @@ TEST_F(host_server_test, runs_batch_after_batch) {
   }
 }
 
+TEST_F(host_server_test, large_tensors_come_and_go_beside_the_messages) {
+  EXPECT_TRUE(start().attachments());
+  ToHost load;
+  host::to_wire(testing_support::named("m"), *load.mutable_load());
+  load.mutable_load()->set_attachments(true);
+  ASSERT_TRUE(node.say(load));
+  ASSERT_TRUE(node.next().has_loaded());
+  const std::vector<std::int32_t> much(attachments::worthwhile / sizeof(std::int32_t), 7);
+  for (int i = 0; i != 3; ++i) {
+    ToHost run;
+    attachments files;
+    host::to_wire(inference_request{{elements<std::int32_t>("x", datatype::int32, much)}, {}},
+                  *run.mutable_run()->add_items(), &files);
+    ASSERT_FALSE(files.empty());
+    ASSERT_TRUE(node.say(run, std::move(files)));
+    const auto answer = std::make_shared<const FromHost>(node.next());
+    EXPECT_TRUE(answer->answer().response().outputs(0).has_attachment());
+    const auto response = host::from_wire(answer->answer().response(), answer, node.take_files());
+    ASSERT_TRUE(response) << response.error().message();
+    EXPECT_EQ(response->outputs.front().data.size(), attachments::worthwhile);
+    EXPECT_EQ(response->outputs.front().data.bytes()[4], std::byte{7});
+    EXPECT_TRUE(node.next().has_done());
+  }
+}
+
+TEST_F(host_server_test, a_node_that_cannot_take_files_gets_none) {
+  start_and_load();
+  const std::vector<std::int32_t> much(attachments::worthwhile / sizeof(std::int32_t), 7);
+  node.run({{{elements<std::int32_t>("x", datatype::int32, much)}, {}}});
+  const auto answer = node.next();
+  EXPECT_FALSE(answer.answer().response().outputs(0).has_attachment());
+  EXPECT_EQ(elements<std::int32_t>(answer.answer().response().outputs(0)), much);
+}
+
+TEST_F(host_server_test, a_file_that_is_not_there_breaks_the_contract) {
+  start_and_load();
+  ToHost run;
+  auto& input = *run.mutable_run()->add_items()->add_inputs();
+  input.set_datatype("INT32");
+  input.set_attachment(0);
+  ASSERT_TRUE(node.say(run));
+  EXPECT_EQ(exit(), host_exit::contract);
+}
+
 TEST_F(host_server_test, a_request_that_fails_alone_is_answered_alone) {
   skills.on_run = [](auto items, auto&) {
     items[0]->respond(make_error(status_code::invalid_argument, "too long", "cut it"));

@@ -10,9 +10,9 @@ namespace troupe {
 
 using namespace host;
 
-expected<void> host_steps::admit(const std::shared_ptr<const wire::ToHost>& message) {
+expected<void> host_steps::admit(const std::shared_ptr<const wire::ToHost>& message, const attachments& files) {
   const auto& what = message->admit();
-  auto request = from_wire(what.request(), message);
+  auto request = from_wire(what.request(), message, files);
   if (!request)
     return request.error();
   const std::lock_guard lock{mutex_};

@@ -19,11 +19,11 @@ namespace troupe {
 /// node says comes on one thread, and another one works.
 class host_steps {
  public:
-  host_steps(continuous_instance& engine, frame_writer& out) : engine_(engine), out_(out), in_(engine) {}
+  host_steps(continuous_instance& engine, answer_writer out) : engine_(engine), out_(out), in_(engine) {}
 
   /// Of the node's Admit, which is read where it lies. INVALID_ARGUMENT for a number that is taken, one request too
   /// many, and wrong words.
-  expected<void> admit(const std::shared_ptr<const host::v1::ToHost>& message);
+  expected<void> admit(const std::shared_ptr<const host::v1::ToHost>& message, const attachments& files);
 
   /// Takes back one, or all; that it isn't there means that it has ended.
   void cancel(std::optional<std::uint32_t> item);
@@ -43,7 +43,7 @@ class host_steps {
   void forget_ended();
 
   continuous_instance& engine_;
-  frame_writer& out_;
+  const answer_writer out_;
   std::atomic<bool> paused_ = false;
   std::mutex mutex_;
   std::vector<std::shared_ptr<host_item>> items_;      // guarded by mutex_; each goes once it has ended

@@ -49,28 +49,37 @@ expected<tensor_spec> read(const wire::TensorSpec& from) {
   return tensor_spec{from.name(), *type, {from.shape().begin(), from.shape().end()}, from.any_rank()};
 }
 
-void write(const tensor& from, wire::Tensor& to) {
+void write(const tensor& from, wire::Tensor& to, attachments* files) {
   to.set_name(from.name);
   to.set_datatype(std::string{to_string(from.type)});
   to.mutable_shape()->Add(from.shape.begin(), from.shape.end());
+  if (files && from.data.size() >= attachments::worthwhile)
+    if (const auto number = files->add(from.data.bytes())) {
+      to.set_attachment(*number);
+      to.set_attached_bytes(from.data.size());
+      return;
+    }
   to.set_data(from.data.bytes().data(), from.data.size());
 }
 
-expected<tensor> read(const wire::Tensor& from, const std::shared_ptr<const void>& owner) {
+expected<tensor> read(const wire::Tensor& from, const std::shared_ptr<const void>& owner, const attachments& files) {
   const auto type = type_from_wire(from.datatype());
   if (!type)
     return type.error();
-  return tensor{from.name(),
-                *type,
-                {from.shape().begin(), from.shape().end()},
-                buffer{std::as_bytes(std::span{from.data().data(), from.data().size()}), owner}};
+  auto data = from.has_attachment()
+                  ? files.view(from.attachment(), from.attached_bytes())
+                  : expected{buffer{std::as_bytes(std::span{from.data().data(), from.data().size()}), owner}};
+  if (!data)
+    return data.error();
+  return tensor{from.name(), *type, {from.shape().begin(), from.shape().end()}, *std::move(data)};
 }
 
 template <class From>
-expected<std::vector<tensor>> tensors_from_wire(const From& from, const std::shared_ptr<const void>& owner) {
+expected<std::vector<tensor>> tensors_from_wire(const From& from, const std::shared_ptr<const void>& owner,
+                                                const attachments& files) {
   std::vector<tensor> result;
   for (const auto& each : from) {
-    auto one = read(each, owner);
+    auto one = read(each, owner, files);
     if (!one)
       return one.error();
     result.push_back(*std::move(one));
@@ -261,14 +270,15 @@ batch_policy batching_of(const wire::Loaded& from) {
   return policy;
 }
 
-void to_wire(const inference_request& request, wire::Request& to) {
+void to_wire(const inference_request& request, wire::Request& to, attachments* files) {
   for (const auto& input : request.inputs)
-    write(input, *to.add_inputs());
+    write(input, *to.add_inputs(), files);
   write(request.parameters, *to.mutable_parameters());
 }
 
-expected<inference_request> from_wire(const wire::Request& from, const std::shared_ptr<const void>& owner) {
-  auto inputs = tensors_from_wire(from.inputs(), owner);
+expected<inference_request> from_wire(const wire::Request& from, const std::shared_ptr<const void>& owner,
+                                      const attachments& files) {
+  auto inputs = tensors_from_wire(from.inputs(), owner, files);
   if (!inputs)
     return inputs.error();
   auto parameters = parameters_from_wire(from.parameters());
@@ -277,17 +287,18 @@ expected<inference_request> from_wire(const wire::Request& from, const std::shar
   return inference_request{*std::move(inputs), *std::move(parameters)};
 }
 
-expected<void> to_wire(const inference_response& response, wire::Response& to) {
+expected<void> to_wire(const inference_response& response, wire::Response& to, attachments* files) {
   if (const auto fine = check_texts(response); !fine)
     return fine;
   for (const auto& output : response.outputs)
-    write(output, *to.add_outputs());
+    write(output, *to.add_outputs(), files);
   write(response.parameters, *to.mutable_parameters());
   return {};
 }
 
-expected<inference_response> from_wire(const wire::Response& from, const std::shared_ptr<const void>& owner) {
-  auto outputs = tensors_from_wire(from.outputs(), owner);
+expected<inference_response> from_wire(const wire::Response& from, const std::shared_ptr<const void>& owner,
+                                       const attachments& files) {
+  auto outputs = tensors_from_wire(from.outputs(), owner, files);
   if (!outputs)
     return outputs.error();
   auto parameters = parameters_from_wire(from.parameters());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "skillsets/sdk/host/attachments.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
 #include "troupe/host/v1/host.pb.h"
@@ -38,12 +39,15 @@ expected<signature> from_wire(const wire::Signature& from);
 void to_wire(const batch_policy& policy, wire::Loaded& to);
 batch_policy batching_of(const wire::Loaded& from);
 
-/// The bytes of tensors are copied into the message, and from there viewed where they lie: `owner` keeps the message
-/// alive.
-void to_wire(const inference_request& request, wire::Request& to);
-expected<inference_request> from_wire(const wire::Request& from, const std::shared_ptr<const void>& owner);
+/// The bytes of tensors are copied into the message, or where they are many and the other side can take it, into one of
+/// `files`. They are viewed where they arrive: `owner` keeps the message alive. DATA_LOSS for a file that can't be
+/// used.
+void to_wire(const inference_request& request, wire::Request& to, attachments* files = nullptr);
+expected<inference_request> from_wire(const wire::Request& from, const std::shared_ptr<const void>& owner,
+                                      const attachments& files = {});
 /// INTERNAL for names and texts that are no UTF-8.
-expected<void> to_wire(const inference_response& response, wire::Response& to);
-expected<inference_response> from_wire(const wire::Response& from, const std::shared_ptr<const void>& owner);
+expected<void> to_wire(const inference_response& response, wire::Response& to, attachments* files = nullptr);
+expected<inference_response> from_wire(const wire::Response& from, const std::shared_ptr<const void>& owner,
+                                       const attachments& files = {});
 
 }  // namespace troupe::host

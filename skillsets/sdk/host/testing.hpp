@@ -53,7 +53,12 @@ class node_side {
  public:
   explicit node_side(int socket) : writer_(socket), reader_(socket) {}
 
-  expected<void> say(const host::wire::ToHost& message) { return writer_.write(message); }
+  expected<void> say(const host::wire::ToHost& message, attachments files = {}) {
+    return writer_.write(message, std::move(files));
+  }
+
+  /// What came with the message that was read last.
+  attachments take_files() { return reader_.take_files(); }
 
   /// What the host says next; throws when it is gone.
   host::wire::FromHost next() {
