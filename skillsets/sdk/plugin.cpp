@@ -82,7 +82,9 @@ class open_file {
   const int descriptor_;
 };
 
-std::string named(const std::filesystem::path& file) { return "plug-in '" + file.string() + "'"; }
+std::string named(const std::filesystem::path& file) {
+  return "plug-in '" + file.string() + "'";
+}
 
 error cannot_read(const std::filesystem::path& file, int number) {
   if (number == ENOENT || number == ENOTDIR)
@@ -216,7 +218,8 @@ expected<std::optional<plugin_info>> read_notes(const std::filesystem::path& fil
 }
 
 error other_build(const std::filesystem::path& file, const std::string& its, const std::string& ours) {
-  return make_error(status_code::failed_precondition, named(file) + " was built with " + its + ", and this with " + ours,
+  return make_error(status_code::failed_precondition,
+                    named(file) + " was built with " + its + ", and this with " + ours,
                     "build it again with the SDK of this Troupe, " TROUPE_SDK_VERSION);
 }
 

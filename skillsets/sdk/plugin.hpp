@@ -22,11 +22,11 @@
     return &troupe_the_only;     \
   }
 
-/// The same for a skillset that is made in another way: the body of a function that returns a `troupe::skillset*`, which
-/// is good for as long as the process lives, follows. Null, or an exception: there is none.
-#define TROUPE_SKILLSET_ENTRY()                                                                  \
-  [[gnu::section(".note.troupe"), gnu::used, gnu::aligned(4)]] constinit static const auto       \
-      troupe_plugin_note = troupe::detail::note_of_this_build;                                   \
+/// The same for a skillset that is made in another way: the body of a function that returns a `troupe::skillset*`,
+/// which is good for as long as the process lives, follows. Null, or an exception: there is none.
+#define TROUPE_SKILLSET_ENTRY()                                                                                 \
+  [[gnu::section(".note.troupe"), gnu::used, gnu::aligned(4)]] constinit static const auto troupe_plugin_note = \
+      troupe::detail::note_of_this_build;                                                                       \
   extern "C" [[gnu::visibility("default")]] troupe::skillset* troupe_skillset()
 
 namespace troupe {
@@ -79,8 +79,7 @@ namespace detail {
 #define TROUPE_STANDARD_LIBRARY \
   "libstdc++ " TROUPE_TEXT(_GLIBCXX_RELEASE) " cxx11 " TROUPE_TEXT(_GLIBCXX_USE_CXX11_ABI) " debug"
 #else
-#define TROUPE_STANDARD_LIBRARY \
-  "libstdc++ " TROUPE_TEXT(_GLIBCXX_RELEASE) " cxx11 " TROUPE_TEXT(_GLIBCXX_USE_CXX11_ABI)
+#define TROUPE_STANDARD_LIBRARY "libstdc++ " TROUPE_TEXT(_GLIBCXX_RELEASE) " cxx11 " TROUPE_TEXT(_GLIBCXX_USE_CXX11_ABI)
 #endif
 
 #if defined(__has_feature)
@@ -98,8 +97,9 @@ namespace detail {
 #define TROUPE_SANITIZER "none"
 #endif
 
-inline constexpr std::string_view build_fingerprint = "sdk " TROUPE_SDK_HASH ", C++ ABI " TROUPE_TEXT(__GXX_ABI_VERSION)
-    ", " TROUPE_STANDARD_LIBRARY ", sanitizer " TROUPE_SANITIZER;
+inline constexpr std::string_view build_fingerprint =
+    "sdk " TROUPE_SDK_HASH ", C++ ABI " TROUPE_TEXT(__GXX_ABI_VERSION) ", " TROUPE_STANDARD_LIBRARY
+                                                                       ", sanitizer " TROUPE_SANITIZER;
 inline constexpr std::string_view compiler_name = TROUPE_COMPILER;
 
 #undef TROUPE_TEXT

@@ -6,7 +6,9 @@ namespace troupe {
 namespace {
 
 /// Shows whether any of a plug-in's code has run.
-[[gnu::constructor]] void mark() { setenv("TROUPE_PLUGIN_FIXTURE_RAN", "1", 1); }
+[[gnu::constructor]] void mark() {
+  setenv("TROUPE_PLUGIN_FIXTURE_RAN", "1", 1);
+}
 
 /// A plug-in for the tests, with nothing in it.
 class plugin_fixture final : public skillset {
