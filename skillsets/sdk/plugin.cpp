@@ -157,7 +157,7 @@ std::optional<plugin_info> decode(std::string_view content) {
 /// A segment of notes, from which they are taken one after the other.
 class notes {
  public:
-  notes(std::string_view bytes, std::size_t alignment) : bytes_(bytes), alignment_(alignment) {}
+  explicit notes(std::string_view bytes) : bytes_(bytes) {}
 
   /// The content of ours, nothing where it isn't among them; `damaged` where one reaches past the end.
   std::optional<std::string_view> find_ours() {
@@ -189,10 +189,10 @@ class notes {
     return taken;
   }
 
-  void align() { at_ = std::min(bytes_.size(), (at_ + alignment_ - 1) / alignment_ * alignment_); }
+  // Four bytes, whatever the segment says: only the linker's own note has eight, and that is as long as such.
+  void align() { at_ = std::min(bytes_.size(), (at_ + 3) / 4 * 4); }
 
   const std::string_view bytes_;
-  const std::size_t alignment_;
   std::size_t at_ = 0;
 };
 
@@ -205,7 +205,7 @@ expected<std::optional<plugin_info>> read_notes(const std::filesystem::path& fil
   std::string bytes(segment.p_filesz, '\0');
   if (!from.read(bytes.data(), bytes.size(), segment.p_offset))
     return damaged();
-  notes all{bytes, segment.p_align == 8 ? 8u : 4u};
+  notes all{bytes};
   const auto ours = all.find_ours();
   if (all.damaged)
     return damaged();

@@ -24,4 +24,7 @@ class plugin_fixture final : public skillset {
 }  // namespace
 }  // namespace troupe
 
+/// What a library inside a plug-in may say of itself.
+extern "C" [[gnu::visibility("default"), gnu::used]] void plugin_fixture_inside() {}
+
 TROUPE_SKILLSET(troupe::plugin_fixture)
