@@ -220,7 +220,7 @@ expected<std::optional<plugin_info>> read_notes(const std::filesystem::path& fil
 error other_build(const std::filesystem::path& file, const std::string& its, const std::string& ours) {
   return make_error(status_code::failed_precondition,
                     named(file) + " was built with " + its + ", and this with " + ours,
-                    "build it again with the SDK of this Troupe, " TROUPE_SDK_VERSION);
+                    "build it again with the SDK of this Troupe, " TROUPE_SDK_VERSION ", and a compiler like its own");
 }
 
 expected<void> check(const std::filesystem::path& file, const plugin_info& its) {
