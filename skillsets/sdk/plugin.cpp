@@ -134,10 +134,13 @@ expected<std::vector<ElfW(Phdr)>> read_segments(const std::filesystem::path& fil
   return segments;
 }
 
-/// A text of a note, which may lack its zero.
+/// A text of a note, which may lack its zero, and which is on its way to people's eyes.
 template <std::size_t N>
 std::string text_of(const char (&bytes)[N]) {
-  return {bytes, strnlen(bytes, N)};
+  std::string text{bytes, strnlen(bytes, N)};
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return text;
 }
 
 /// What our note says; `content` is what is there of it.

@@ -178,6 +178,14 @@ TEST_F(plugin, texts_need_no_end) {
   EXPECT_EQ(info->version, std::string(sizeof other.note().version, 'y'));
 }
 
+TEST_F(plugin, texts_are_fit_to_be_shown) {
+  image other;
+  std::strcpy(other.note().build, "a\nb\x1b[1m\xff");
+  const auto info = read_plugin(write(other.bytes));
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->build, "a?b?[1m?");
+}
+
 TEST_F(plugin, what_is_not_there_is_not_found) {
   EXPECT_EQ(refused_file(path("none.so")).code, status_code::not_found);
   write("");
