@@ -54,11 +54,14 @@ if(TROUPE_SANITIZE STREQUAL "thread")
 endif()
 
 # troupe_library(concurrency SOURCES a.cpp … DEPENDS …): a static library troupe_concurrency. Headers stand beside
-# their sources and need no mention.
+# their sources and need no mention, but for the PUBLIC_HEADERS of what is installed.
 function(troupe_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC_HEADERS;DEPENDS" ${ARGN})
   add_library(troupe_${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(troupe_${name} PUBLIC troupe_options Threads::Threads ${ARG_DEPENDS})
+  target_link_libraries(troupe_${name} PUBLIC $<BUILD_INTERFACE:troupe_options> Threads::Threads ${ARG_DEPENDS})
+  if(ARG_PUBLIC_HEADERS)
+    target_sources(troupe_${name} PUBLIC FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}" FILES ${ARG_PUBLIC_HEADERS})
+  endif()
 endfunction()
 
 # troupe_test(concurrency SOURCES a.test.cpp … DEPENDS …): one GoogleTest program, each test of it known to ctest.
@@ -73,12 +76,11 @@ function(troupe_test name)
 endfunction()
 
 # troupe_skillset(text_embedding SOURCES … DEPENDS …): a skillset's shared object, where troupe-node looks for it.
+include(troupe-skillset)
 function(troupe_skillset name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
-  add_library(${name} MODULE ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE troupe_options ${ARG_DEPENDS})
+  troupe_add_skillset(${name} SOURCES ${ARG_SOURCES} LINK troupe_options ${ARG_DEPENDS})
   set_target_properties(${name} PROPERTIES
-    PREFIX "" CXX_VISIBILITY_PRESET hidden
     LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/${TROUPE_SKILLSET_DIRECTORY}"
     INSTALL_RPATH "$ORIGIN/../openvino")
   add_dependencies(programs ${name})

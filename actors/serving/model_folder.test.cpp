@@ -157,7 +157,7 @@ TEST_F(model_folder_test, catalog_opens_shared_objects_once_and_says_why_it_can_
   EXPECT_EQ(catalog.names(), "broken, scripted");
   const auto broken = catalog.find("broken");
   ASSERT_FALSE(broken);
-  EXPECT_EQ(broken.error().code, status_code::internal);
+  EXPECT_EQ(broken.error().code, status_code::invalid_argument);
 }
 
 }  // namespace

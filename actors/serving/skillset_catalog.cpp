@@ -2,9 +2,8 @@
 
 #include "actors/concurrency/log.hpp"
 #include "actors/serving/hosted_skillset.hpp"
+#include "skillsets/sdk/plugin.hpp"
 #include "skillsets/sdk/skillset.hpp"
-
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <iterator>
@@ -44,7 +43,7 @@ expected<skillset*> skillset_catalog::find(const std::string& name, isolation_ki
   std::error_code ignored;
   if (name.find('/') != std::string::npos || !std::filesystem::exists(file, ignored))
     return make_error(status_code::not_found, "there is no skillset '" + name + "'");
-  auto found = open(file);
+  auto found = open_plugin(file);
   if (found)
     opened_.emplace(name, *found);
   return found;
@@ -96,18 +95,6 @@ std::string skillset_catalog::names() const {
   for (const auto& name : names)
     text += (text.empty() ? "" : ", ") + name;
   return text;
-}
-
-expected<skillset*> skillset_catalog::open(const std::filesystem::path& file) const {
-  // Never closed: engines leave threads and thread-local state behind that outlive any point where closing were safe.
-  void* object = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  void* symbol = object ? dlsym(object, skillset_entry_name) : nullptr;
-  if (!symbol)
-    return make_error(status_code::internal, "cannot open skillset '" + file.string() + "': " + dlerror());
-  auto* const found = reinterpret_cast<skillset_entry*>(symbol)();
-  if (!found)
-    return make_error(status_code::internal, "skillset '" + file.string() + "' gives nothing");
-  return found;
 }
 
 }  // namespace troupe

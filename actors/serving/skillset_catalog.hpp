@@ -34,8 +34,8 @@ class skillset_catalog {
 
   void add(std::unique_ptr<skillset> built_in);
 
-  /// The skillset called `name`. NOT_FOUND with the names there are; INTERNAL with the loader's words when its shared
-  /// object can't be opened. For host processes nothing is opened here: one of them says what the skillset is.
+  /// The skillset called `name`. NOT_FOUND with the names there are; the errors of `open_plugin` when its shared object
+  /// can't be opened. For host processes nothing is opened here: one of them says what the skillset is.
   /// Blocking when this is done for the first time.
   expected<skillset*> find(const std::string& name, isolation_kind isolation = isolation_kind::thread);
 
@@ -47,7 +47,6 @@ class skillset_catalog {
   std::string names() const;
 
  private:
-  expected<skillset*> open(const std::filesystem::path& file) const;
   expected<skillset*> find_hosted(const std::string& name);
 
   const std::filesystem::path folder_;

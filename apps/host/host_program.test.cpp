@@ -325,13 +325,17 @@ TEST(host_program, says_why_it_does_not_start) {
   running_host missing{{"--plugin", "/nowhere/x.so"}};
   expect_refused(missing, host_exit::missing, "there is no plug-in '/nowhere/x.so'");
   running_host program{{"--plugin", TROUPE_HOST}};
-  expect_refused(program, host_exit::internal, "cannot open plug-in");
+  expect_refused(program, host_exit::internal, "has no skillset: it has no note of Troupe");
   running_host other{{"--plugin", TROUPE_NO_SKILLSET}};
-  expect_refused(other, host_exit::internal, "troupe_skillset");
+  expect_refused(other, host_exit::internal, "has no skillset: it has no note of Troupe");
   setenv("TROUPE_UNRULY", "nothing", 1);
   running_host nothing{{"--plugin", TROUPE_UNRULY}};
   unsetenv("TROUPE_UNRULY");
   expect_refused(nothing, host_exit::internal, "gives no skillset");
+  setenv("TROUPE_UNRULY", "throw", 1);
+  running_host throwing{{"--plugin", TROUPE_UNRULY}};
+  unsetenv("TROUPE_UNRULY");
+  expect_refused(throwing, host_exit::internal, "gives no skillset: no licence");
   running_host alone{{"--builtin", "identity"}, false};
   expect_refused(alone, host_exit::usage, "descriptor 3 is no stream socket");
 }

@@ -1,13 +1,11 @@
 #include "apps/host/isolation.hpp"
 #include "skillsets/identity/identity.hpp"
 #include "skillsets/sdk/host/host_server.hpp"
+#include "skillsets/sdk/plugin.hpp"
 #include "skillsets/triton_examples/triton_examples.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include <dlfcn.h>
-
-#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -27,26 +25,10 @@ host_exit fail(const error& why, host_exit how) {
   return how;
 }
 
-/// The skillset of a shared object, which stays open for as long as the process lives.
-expected<skillset*> open(const std::string& file) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored))
-    return make_error(status_code::not_found, "there is no plug-in '" + file + "'", "install it, or name another");
-  void* const object = dlopen(std::filesystem::absolute(file).c_str(), RTLD_NOW | RTLD_LOCAL);
-  void* const symbol = object ? dlsym(object, skillset_entry_name) : nullptr;
-  if (!symbol)
-    return make_error(status_code::internal, "cannot open plug-in '" + file + "': " + dlerror(),
-                      "use one that was built for this version");
-  auto* const found = reinterpret_cast<skillset_entry*>(symbol)();
-  if (!found)
-    return make_error(status_code::internal, "plug-in '" + file + "' gives no skillset");
-  return found;
-}
-
 expected<skillset*> find(const arguments& args) {
   static std::unique_ptr<skillset> built_in;
   if (args.builtin.empty())
-    return open(args.plugin);
+    return open_plugin(args.plugin);
   built_in = args.builtin == "identity" ? make_identity_skillset() : make_triton_examples_skillset();
   return built_in.get();
 }

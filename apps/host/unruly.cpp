@@ -1,4 +1,4 @@
-#include "skillsets/sdk/skillset.hpp"
+#include "skillsets/sdk/plugin.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <stdexcept>
 
 /// A plug-in for the tests of a host: it does what a request's parameter `do` says, and answers with what came of it.
 namespace troupe {
@@ -137,13 +138,15 @@ class unruly final : public skillset {
 }  // namespace
 }  // namespace troupe
 
-extern "C" __attribute__((visibility("default"))) troupe::skillset* troupe_skillset() {
+TROUPE_SKILLSET_ENTRY() {
   const char* const how = std::getenv("TROUPE_UNRULY");
   if (how && std::string_view{how} == "hang")
     for (;;)
       pause();
   if (how && std::string_view{how} == "nothing")
     return nullptr;
+  if (how && std::string_view{how} == "throw")
+    throw std::runtime_error{"no licence"};
   static troupe::unruly skills;
   return &skills;
 }

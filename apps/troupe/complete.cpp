@@ -11,7 +11,7 @@ namespace {
 
 /// Where in the command line the word stands that is to be completed.
 struct position {
-  const CLI::App* command = nullptr;    ///< the subcommand so far, else the program
+  const CLI::App* command = nullptr;    ///< the subcommand so far, or one of that, else the program
   const CLI::Option* option = nullptr;  ///< whose value the word is
   std::string target;                   ///< the value of --target
 };
@@ -37,8 +37,8 @@ position locate(const CLI::App& app, std::span<const std::string> before) {
     } else if (word.starts_with('-')) {
       const auto* option = find_option(at, app, word);
       at.option = option && option->get_items_expected_max() > 0 ? option : nullptr;
-    } else if (at.command == &app) {
-      for (const auto* command : subcommands(app))
+    } else {
+      for (const auto* command : subcommands(*at.command))
         if (command->check_name(word))
           at.command = command;
     }
@@ -67,8 +67,8 @@ std::vector<std::string> candidates(const CLI::App& app, const position& at, boo
     add_options(*at.command, words);
     if (at.command != &app)
       add_options(app, words);
-  } else if (at.command == &app) {
-    for (const auto* command : subcommands(app))
+  } else if (const auto commands = subcommands(*at.command); !commands.empty()) {
+    for (const auto* command : commands)
       words.push_back(command->get_name());
   } else if (at.command->get_name() == "completion") {
     words = {"bash", "zsh", "fish"};

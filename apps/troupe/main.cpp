@@ -8,6 +8,7 @@
 #include "apps/troupe/load.hpp"
 #include "apps/troupe/metrics.hpp"
 #include "apps/troupe/models.hpp"
+#include "apps/troupe/new_skillset.hpp"
 #include "apps/troupe/output.hpp"
 #include "apps/troupe/session.hpp"
 #include "apps/troupe/status.hpp"
@@ -43,6 +44,7 @@ struct arguments {
   std::string unload;
   tune_options tune;
   double tune_seconds = 1;
+  new_skillset_options new_skillset;
   std::string shell;
   std::function<expected<void>(session&)> command;  ///< what the subcommand does with the node
 };
@@ -144,6 +146,16 @@ void add_questions(arguments& args) {
   status_command.callback([&] { args.command = [&](session& with) { return status(with, seconds{args.wait}); }; });
 }
 
+void add_skillset(arguments& args) {
+  auto& skillset_command = *args.app.add_subcommand("skillset", "Begin a skillset of one's own");
+  skillset_command.require_subcommand(1);
+  auto& command =
+      *skillset_command.add_subcommand("new", "Write a project that builds, passes its tests and is served");
+  command.add_option("NAME", args.new_skillset.name, "The skillset's name, such as text_length")->required();
+  command.add_option("--folder", args.new_skillset.folder, "The folder to make for it (default: NAME, here)");
+  command.callback([&] { args.command = [&](session& with) { return new_skillset(with, args.new_skillset); }; });
+}
+
 void add_completion(arguments& args) {
   auto& command = *args.app.add_subcommand("completion", "Print a script that completes words in your shell");
   command.add_option("SHELL", args.shell, "bash, zsh or fish")
@@ -177,6 +189,7 @@ void describe(arguments& args) {
   add_model_control(args);
   add_tune(args);
   add_questions(args);
+  add_skillset(args);
   add_completion(args);
   app.footer(describe_exit_codes());
 }

@@ -274,9 +274,4 @@ class skillset {
   virtual expected<std::vector<runtime_device>> devices() { return std::vector<runtime_device>{}; }
 };
 
-/// The symbol that a skillset's shared object exports: `extern "C" troupe::skillset* troupe_skillset()`. The skillset
-/// lives as long as the object stays loaded.
-using skillset_entry = skillset*();
-inline constexpr const char* skillset_entry_name = "troupe_skillset";
-
 }  // namespace troupe

@@ -2,6 +2,7 @@
 
 #include "skillsets/text_embedding/test_model.hpp"
 
+#include "skillsets/sdk/plugin.hpp"
 #include "skillsets/sdk/testing.hpp"
 
 #include <dlfcn.h>
@@ -360,15 +361,14 @@ TEST_F(text_embedding, says_which_devices_there_are) {
 }
 
 TEST(text_embedding_plugin, is_what_the_shared_object_exports) {
-  void* const object = ::dlopen(TROUPE_TEXT_EMBEDDING, RTLD_NOW | RTLD_LOCAL);
-  ASSERT_NE(object, nullptr) << ::dlerror();
-  auto* const entry = reinterpret_cast<skillset_entry*>(::dlsym(object, skillset_entry_name));
-  ASSERT_NE(entry, nullptr);
-  EXPECT_EQ(entry()->name(), "text_embedding");
-  EXPECT_EQ(entry()->platform(), "openvino");
-  EXPECT_EQ(entry(), entry());
-  EXPECT_EQ(::dlsym(object, "troupe_tokenizer_load"), nullptr);
-  const auto loaded = entry()->load(minilm_settings(), {});
+  const auto skills = open_plugin(TROUPE_TEXT_EMBEDDING);
+  ASSERT_TRUE(skills) << to_string(skills.error());
+  EXPECT_EQ((*skills)->name(), "text_embedding");
+  EXPECT_EQ((*skills)->platform(), "openvino");
+  const auto again = open_plugin(TROUPE_TEXT_EMBEDDING);
+  EXPECT_TRUE(again && *again == *skills);
+  EXPECT_EQ(::dlsym(::dlopen(TROUPE_TEXT_EMBEDDING, RTLD_NOW | RTLD_NOLOAD), "troupe_tokenizer_load"), nullptr);
+  const auto loaded = (*skills)->load(minilm_settings(), {});
   ASSERT_TRUE(loaded) << to_string(loaded.error());
   EXPECT_TRUE(testing_support::respond(**(*loaded)->make_instance(), (*loaded)->warm_up(), {}));
 }

@@ -124,6 +124,11 @@ def test_infer_sends_a_file_as_it_is(troupe, node, tmp_path):
     (["embed"], 64, "TEXT"),
     (["dance"], 64, "dance"),
     ([], 64, "subcommand"),
+    (["skillset"], 64, "subcommand"),
+    (["skillset", "new"], 64, "NAME"),
+    (["skillset", "new", "../x"], 65, "'../x' can't be a skillset's name"),
+    (["skillset", "new", "x", "--folder", "/nowhere/x"], 66, "there is no folder around it"),
+    (["skillset", "new", "x", "--folder", "/tmp"], 73, "'/tmp' is there already"),
 ])
 def test_what_is_wrong_has_its_exit_code_and_one_message(troupe, node, arguments, code, text):
     done = troupe(*arguments, env=os.environ | {"TROUPE_TARGET": node.address})
@@ -154,6 +159,16 @@ def test_status_waits_for_a_node_that_starts_later(program, make_node):
         assert b"identity READY" in waiting.communicate(timeout=PATIENCE)[0]
     assert waiting.returncode == 0
     assert node.stop() == 0
+
+
+def test_a_new_skillset_is_where_it_says(troupe, tmp_path):
+    done = troupe("skillset", "new", "text_length", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("The skillset text_length is in text_length;")
+    assert (tmp_path / "text_length" / "text_length.cpp").is_file()
+    done = troupe("--json", "skillset", "new", "text_length", "--folder", str(tmp_path / "other"))
+    assert json.loads(done.stdout) == {"skillset": "text_length", "folder": str(tmp_path / "other")}
+    assert (tmp_path / "other" / "models" / "text_length" / "model.toml").is_file()
 
 
 def test_nobody_there_is_unavailable_at_once(troupe):
@@ -207,6 +222,8 @@ def test_output_that_is_lost_is_a_failure(program, node):
     ("troupe --json embed --model id", ["identity"]),
     ("troupe embed --sim", ["--similarity"]),
     ("troupe completion ", ["bash", "fish", "zsh"]),
+    ("troupe skillset ", ["new"]),
+    ("troupe skillset new x --fo", ["--folder"]),
     ("troupe --target 127.0.0.1:1 infer ", [""]),
 ])
 def test_bash_completes(program, node, line, words):

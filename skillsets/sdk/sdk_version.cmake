@@ -1,0 +1,20 @@
+# Node and plug-in each have a copy of what these are compiled to, and pass objects of it to each other: they have to
+# agree to the letter, the sources included.
+set(hashes)
+foreach(library troupe_concurrency_core troupe_sdk)
+  get_target_property(folder ${library} SOURCE_DIR)
+  get_target_property(sources ${library} SOURCES)
+  get_target_property(headers ${library} HEADER_SET)
+  foreach(file IN LISTS sources headers)
+    cmake_path(ABSOLUTE_PATH file BASE_DIRECTORY "${folder}" NORMALIZE)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+    file(SHA256 "${file}" hash)
+    string(APPEND hashes "${hash}")
+  endforeach()
+endforeach()
+string(SHA256 TROUPE_SDK_HASH "${hashes}")
+string(SUBSTRING "${TROUPE_SDK_HASH}" 0 16 TROUPE_SDK_HASH)
+set(generated "${PROJECT_BINARY_DIR}/generated")
+configure_file(sdk_version.hpp.in "${generated}/skillsets/sdk/sdk_version.hpp" @ONLY)
+target_sources(troupe_sdk PUBLIC FILE_SET generated TYPE HEADERS BASE_DIRS "${generated}"
+  FILES "${generated}/skillsets/sdk/sdk_version.hpp")
