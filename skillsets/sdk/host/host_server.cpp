@@ -49,6 +49,7 @@ expected<wire::FromHost> hello_of(skillset& skills) {
   hello.set_contract(host::contract);
   hello.set_name(std::string{skills.name()});
   hello.set_platform(std::string{skills.platform()});
+  hello.set_version(std::string{skills.version()});
   for (const auto& option : skills.options())
     to_wire(option, *hello.add_options());
   const auto devices = contained("asking for the devices", [&] { return skills.devices(); });
