@@ -61,14 +61,16 @@ expected<model_description> describe(const host::v1::Loaded& loaded) {
   return model_description{*std::move(what), *std::move(warm_up), host::batching_of(loaded), loaded.capacity()};
 }
 
-/// The command that starts a host within its bounds.
+/// The command that starts a host within its bounds. They go first: what follows `--exec` is another program's.
 host_command within(host_command command, const host_settings& bounds) {
+  std::vector<std::string> first;
   if (bounds.memory_mib > 0)
-    command.arguments.push_back("--memory-mib=" + std::to_string(bounds.memory_mib));
+    first.push_back("--memory-mib=" + std::to_string(bounds.memory_mib));
   if (bounds.open_files > 0)
-    command.arguments.push_back("--open-files=" + std::to_string(bounds.open_files));
+    first.push_back("--open-files=" + std::to_string(bounds.open_files));
   if (bounds.network)
-    command.arguments.emplace_back("--network");
+    first.emplace_back("--network");
+  command.arguments.insert(command.arguments.begin(), first.begin(), first.end());
   return command;
 }
 
@@ -143,6 +145,7 @@ expected<std::unique_ptr<hosted_skillset>> hosted_skillset::open(host_command co
   std::unique_ptr<hosted_skillset> made{new hosted_skillset{std::move(command)}};
   made->name_ = hello.name();
   made->platform_ = hello.platform();
+  made->version_ = hello.version();
   for (const auto& each : hello.options()) {
     auto option = host::from_wire(each);
     if (!option)

@@ -19,6 +19,7 @@ class hosted_skillset final : public skillset {
 
   std::string_view name() const override { return name_; }
   std::string_view platform() const override { return platform_; }
+  std::string_view version() const override { return version_; }
   std::vector<option_spec> options() const override { return options_; }
 
   /// Loads the model in the first of its hosts, where an instance of it has answered its warm-up request then. A host
@@ -33,6 +34,7 @@ class hosted_skillset final : public skillset {
   const host_command command_;
   std::string name_;
   std::string platform_;
+  std::string version_;
   std::vector<option_spec> options_;
   std::vector<runtime_device> devices_;
 };

@@ -148,10 +148,18 @@ class unruly_host : public running_host {
 
  private:
   static std::vector<std::string> arguments(std::vector<std::string> more) {
-    more.insert(more.end(), {"--plugin", TROUPE_UNRULY});
+    if (std::find(more.begin(), more.end(), "--exec") == more.end())
+      more.insert(more.end(), {"--plugin", TROUPE_UNRULY});
     return more;
   }
 };
+
+/// What a host may do is the same for its own code and for a program that it becomes.
+std::vector<std::vector<std::string>> in_both_ways(std::vector<std::string> more = {}) {
+  auto becoming = more;
+  becoming.insert(becoming.end(), {"--exec", TROUPE_UNRULY_PROGRAM});
+  return {more, becoming};
+}
 
 TEST(host_program, says_hello_for_what_is_built_in) {
   for (const std::string name : {"identity", "triton_examples"}) {
@@ -241,76 +249,108 @@ TEST(host_program, a_node_that_breaks_the_contract_ends_it) {
 }
 
 TEST(host_program, has_no_network) {
-  unruly_host host;
-  const auto made = host.parameters("sockets");
-  EXPECT_EQ(made.at("inet"), parameter{std::int64_t{EACCES}});
-  EXPECT_EQ(made.at("inet6"), parameter{std::int64_t{EACCES}});
-  EXPECT_EQ(made.at("netlink"), parameter{std::int64_t{EACCES}});
-  EXPECT_EQ(made.at("ring"), parameter{std::int64_t{EACCES}});
-  EXPECT_EQ(made.at("unix"), parameter{std::int64_t{0}});
+  for (const auto& args : in_both_ways()) {
+    unruly_host host{args};
+    const auto made = host.parameters("sockets");
+    EXPECT_EQ(made.at("inet"), parameter{std::int64_t{EACCES}});
+    EXPECT_EQ(made.at("inet6"), parameter{std::int64_t{EACCES}});
+    EXPECT_EQ(made.at("netlink"), parameter{std::int64_t{EACCES}});
+    EXPECT_EQ(made.at("ring"), parameter{std::int64_t{EACCES}});
+    EXPECT_EQ(made.at("unix"), parameter{std::int64_t{0}});
+  }
 }
 
 TEST(host_program, has_a_network_when_it_may) {
-  unruly_host host{{"--network"}};
-  EXPECT_EQ(host.parameters("sockets").at("inet"), parameter{std::int64_t{0}});
+  for (const auto& args : in_both_ways({"--network"})) {
+    unruly_host host{args};
+    EXPECT_EQ(host.parameters("sockets").at("inet"), parameter{std::int64_t{0}});
+  }
 }
 
 TEST(host_program, has_as_much_memory_as_it_may) {
   if (sanitized)
     GTEST_SKIP() << "a sanitizer's own memory is beyond every bound";
-  unruly_host bound{{"--memory-mib", "256"}}, free;
-  EXPECT_TRUE(bound.act("allocate", {{"mib", std::int64_t{16}}}).has_answer());
-  EXPECT_THAT(bound.act("allocate", {{"mib", std::int64_t{512}}}).done().failure().cause(), HasSubstr("bad_alloc"));
-  EXPECT_TRUE(bound.act("allocate", {{"mib", std::int64_t{16}}}).has_answer());
-  EXPECT_TRUE(free.act("allocate", {{"mib", std::int64_t{512}}}).has_answer());
+  for (const auto& args : in_both_ways({"--memory-mib", "256"})) {
+    unruly_host bound{args};
+    EXPECT_TRUE(bound.act("allocate", {{"mib", std::int64_t{16}}}).has_answer());
+    EXPECT_THAT(bound.act("allocate", {{"mib", std::int64_t{512}}}).done().failure().cause(), HasSubstr("bad_alloc"));
+    EXPECT_TRUE(bound.act("allocate", {{"mib", std::int64_t{16}}}).has_answer());
+  }
+  for (const auto& args : in_both_ways()) {
+    unruly_host free{args};
+    EXPECT_TRUE(free.act("allocate", {{"mib", std::int64_t{512}}}).has_answer());
+  }
 }
 
 TEST(host_program, has_as_many_files_open_as_it_may) {
-  unruly_host host{{"--open-files", "32"}};
-  const auto opened = std::get<std::int64_t>(host.parameters("open").at("opened"));
-  EXPECT_GT(opened, 16);
-  EXPECT_LT(opened, 32);
+  for (const auto& args : in_both_ways({"--open-files", "32"})) {
+    unruly_host host{args};
+    const auto opened = std::get<std::int64_t>(host.parameters("open").at("opened"));
+    EXPECT_GT(opened, 16);
+    EXPECT_LT(opened, 32);
+  }
 }
 
 TEST(host_program, what_is_printed_goes_to_stderr) {
-  unruly_host host;
-  EXPECT_TRUE(host.act("print").has_answer());
-  EXPECT_EQ(host.close_and_exit(), host_exit::ok);
-  EXPECT_EQ(host.output(), "");
-  EXPECT_THAT(host.errors(), HasSubstr("printed\nstreamed\n"));
+  for (const auto& args : in_both_ways()) {
+    unruly_host host{args};
+    EXPECT_TRUE(host.act("print").has_answer());
+    EXPECT_EQ(host.close_and_exit(), host_exit::ok);
+    EXPECT_EQ(host.output(), "");
+    EXPECT_THAT(host.errors(), HasSubstr("printed\nstreamed\n"));
+  }
 }
 
-TEST(host_program, keeps_nothing_that_it_inherited) {
+/// What the unruly skillset is told of itself in a process that inherits a stray descriptor and a blocked signal.
+parameter_map told(std::vector<std::string> args) {
   sigset_t terminate, before;
   sigemptyset(&terminate);
   sigaddset(&terminate, SIGTERM);
   sigprocmask(SIG_BLOCK, &terminate, &before);
   const int stray = fcntl(2, F_DUPFD, 57);
-  unruly_host host;
+  unruly_host host{std::move(args)};
   close(stray);
   sigprocmask(SIG_SETMASK, &before, nullptr);
-  const auto told = host.parameters("tell");
-  if (!sanitized) {
-    EXPECT_EQ(told.at("open"), parameter{std::string{"0 1 2 3"}});
+  return host.parameters("tell");
+}
+
+TEST(host_program, keeps_nothing_that_it_inherited) {
+  for (const auto& args : in_both_ways()) {
+    const auto what = told(args);
+    if (!sanitized) {
+      EXPECT_EQ(what.at("open"), parameter{std::string{"0 1 2 3"}});
+    }
+    EXPECT_EQ(what.at("core"), parameter{std::uint64_t{0}});
+    EXPECT_EQ(what.at("no_new_privileges"), parameter{std::int64_t{1}});
+    EXPECT_EQ(what.at("dumpable"), parameter{std::int64_t{1}});
+    EXPECT_EQ(what.at("death_signal"), parameter{std::int64_t{SIGKILL}});
+    // A program that is become gets it by inheriting it.
+    EXPECT_EQ(what.at("socket_is_inherited"), parameter{args.size() > 0});
+    EXPECT_EQ(what.at("input"), parameter{std::int64_t{0}});
+    EXPECT_EQ(what.at("terminate_is_blocked"), parameter{false});
   }
-  EXPECT_EQ(told.at("core"), parameter{std::uint64_t{0}});
-  EXPECT_EQ(told.at("no_new_privileges"), parameter{std::int64_t{1}});
-  EXPECT_EQ(told.at("dumpable"), parameter{std::int64_t{1}});
-  EXPECT_EQ(told.at("socket_is_inherited"), parameter{false});
-  EXPECT_EQ(told.at("input"), parameter{std::int64_t{0}});
-  EXPECT_EQ(told.at("terminate_is_blocked"), parameter{false});
 }
 
 TEST(host_program, an_interrupt_is_the_nodes_to_handle) {
-  unruly_host host;
-  EXPECT_TRUE(host.act("interrupt").has_answer());
-  host.signal(SIGINT);
-  host.signal(SIGPIPE);
-  EXPECT_TRUE(host.act("print").has_answer());
-  host.signal(SIGTERM);
+  for (const auto& args : in_both_ways()) {
+    unruly_host host{args};
+    EXPECT_TRUE(host.act("interrupt").has_answer());
+    host.signal(SIGINT);
+    host.signal(SIGPIPE);
+    EXPECT_TRUE(host.act("print").has_answer());
+    host.signal(SIGTERM);
+    const auto status = host.wait();
+    ASSERT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(WTERMSIG(status), SIGTERM);
+  }
+}
+
+TEST(host_program, becomes_a_program_with_its_arguments_in_its_directory) {
+  running_host host{{"--directory", "/", "--exec", "sh", "-c", "pwd; echo \"$@\"; exit 7", "sh", "--plugin", "x y"}};
   const auto status = host.wait();
-  ASSERT_TRUE(WIFSIGNALED(status));
-  EXPECT_EQ(WTERMSIG(status), SIGTERM);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 7);
+  EXPECT_EQ(host.errors(), "/\n--plugin x y\n");
 }
 
 /// One line, with what is wrong.
@@ -336,6 +376,12 @@ TEST(host_program, says_why_it_does_not_start) {
   running_host throwing{{"--plugin", TROUPE_UNRULY}};
   unsetenv("TROUPE_UNRULY");
   expect_refused(throwing, host_exit::internal, "gives no skillset: no licence");
+  running_host no_program{{"--exec", "/nowhere/program"}};
+  expect_refused(no_program, host_exit::missing, "cannot start program '/nowhere/program': No such file");
+  running_host no_executable{{"--exec", TROUPE_NO_SKILLSET + std::string{"/x"}}};
+  expect_refused(no_executable, host_exit::internal, "cannot start program");
+  running_host nowhere{{"--directory", "/nowhere", "--exec", "true"}};
+  expect_refused(nowhere, host_exit::missing, "cannot work in '/nowhere': No such file");
   running_host alone{{"--builtin", "identity"}, false};
   expect_refused(alone, host_exit::usage, "descriptor 3 is no stream socket");
 }
@@ -344,6 +390,10 @@ TEST(host_program, takes_no_wrong_arguments) {
   for (const auto& args : std::vector<std::vector<std::string>>{{},
                                                                 {"--builtin", "text_embedding"},
                                                                 {"--builtin", "identity", "--plugin", "x.so"},
+                                                                {"--exec"},
+                                                                {"--exec", ""},
+                                                                {"--builtin", "identity", "--exec", "true"},
+                                                                {"--builtin", "identity", "--directory", "/"},
                                                                 {"--builtin", "identity", "--memory-mib", "0"},
                                                                 {"--builtin", "identity", "--open-files", "many"}}) {
     running_host host{args};

@@ -102,6 +102,10 @@ expected<void> check_node_socket() {
                     "let troupe-node start this program: set isolation = \"process\" in a model.toml");
 }
 
+expected<void> keep_node_socket() {
+  return checked(fcntl(node_socket, F_SETFD, 0) == 0, "cannot keep the socket to the node");
+}
+
 expected<void> isolate(const host_limits& limits) {
   if (auto set = die_with_node(); !set)
     return set;

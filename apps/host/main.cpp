@@ -6,9 +6,17 @@
 
 #include <CLI/CLI.hpp>
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace troupe {
 namespace {
@@ -16,6 +24,8 @@ namespace {
 struct arguments {
   std::string plugin;
   std::string builtin;
+  std::vector<std::string> program;  ///< and its arguments
+  std::string directory;
   host_limits limits;
 };
 
@@ -33,11 +43,32 @@ expected<skillset*> find(const arguments& args) {
   return built_in.get();
 }
 
+/// Becomes another program, which speaks host.proto itself. All that this process is isolated by stays with it.
+host_exit become(const arguments& args) {
+  if (!args.directory.empty() && chdir(args.directory.c_str()) != 0)
+    return fail(make_error(status_code::not_found, "cannot work in '" + args.directory + "': " + std::strerror(errno)),
+                host_exit::missing);
+  if (const auto kept = keep_node_socket(); !kept)
+    return fail(kept.error(), host_exit::internal);
+  std::vector<char*> words;
+  for (const auto& word : args.program)
+    words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  execvp(words.front(), words.data());
+  const bool missing = errno == ENOENT;
+  return fail(make_error(missing ? status_code::not_found : status_code::failed_precondition,
+                         "cannot start program '" + args.program.front() + "': " + std::strerror(errno),
+                         "install it, or name another"),
+              missing ? host_exit::missing : host_exit::internal);
+}
+
 host_exit run(const arguments& args) {
   if (const auto there = check_node_socket(); !there)
     return fail(there.error(), host_exit::usage);
   if (const auto isolated = isolate(args.limits); !isolated)
     return fail(isolated.error(), host_exit::internal);
+  if (!args.program.empty())
+    return become(args);
   // Before the plug-in is opened: its code may hang from then on, and must not outlive the conversation. Never
   // destroyed: that would close it.
   static host_server server{node_socket};
@@ -59,6 +90,9 @@ int main(int argc, char** argv) {
   what->add_option("--plugin", args.plugin, "The shared object of a skillset");
   what->add_option("--builtin", args.builtin, "A skillset of the node itself")
       ->check(CLI::IsMember({"identity", "triton_examples"}));
+  auto* const exec =
+      what->add_flag("--exec")->description("The last one: the program with the skillset, and its arguments follow");
+  app.add_option("--directory", args.directory, "Where the program starts")->needs(exec);
   what->require_option(1);
   app.add_option("--memory-mib", args.limits.memory_mib, "Most memory that it may allocate, touched or not, in MiB")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40));
@@ -69,9 +103,15 @@ int main(int argc, char** argv) {
   app.footer(
       "Descriptor 3 is the socket to the node (proto/troupe/host/v1/host.proto). The host ends when that closes.\n"
       "Exit codes: 0 the socket was closed; 64 wrong arguments, or no socket; 65 the node broke the contract;\n"
-      "66 the plug-in is not there; 70 the plug-in can't be opened, or the host failed.");
+      "66 the plug-in or the program is not there; 70 it can't be opened or started, or the host failed.");
+  // All that follows is the program's, whatever it looks like.
+  char** const own_end = std::find(argv, argv + argc, std::string_view{"--exec"});
+  if (own_end != argv + argc)
+    args.program.assign(own_end + 1, argv + argc);
   try {
-    app.parse(argc, argv);
+    app.parse(own_end == argv + argc ? argc : static_cast<int>(own_end - argv) + 1, argv);
+    if (exec->count() > 0 && (args.program.empty() || args.program.front().empty()))
+      throw CLI::RequiredError{"a program after --exec"};
   } catch (const CLI::ParseError& e) {
     return static_cast<int>(app.exit(e) == 0 ? host_exit::ok : host_exit::usage);
   }

@@ -71,6 +71,8 @@ answer tell() {
   closedir(folder);
   rlimit core{};
   getrlimit(RLIMIT_CORE, &core);
+  int death_signal = 0;
+  prctl(PR_GET_PDEATHSIG, &death_signal, 0, 0, 0);
   sigset_t blocked;
   sigprocmask(SIG_BLOCK, nullptr, &blocked);
   char byte = 0;
@@ -78,6 +80,7 @@ answer tell() {
           {"core", std::uint64_t{core.rlim_max}},
           {"no_new_privileges", std::int64_t{prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)}},
           {"dumpable", std::int64_t{prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)}},
+          {"death_signal", std::int64_t{death_signal}},
           {"socket_is_inherited", (fcntl(3, F_GETFD) & FD_CLOEXEC) == 0},
           {"input", std::int64_t{read(0, &byte, 1)}},
           {"terminate_is_blocked", sigismember(&blocked, SIGTERM) == 1}};

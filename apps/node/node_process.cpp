@@ -100,7 +100,12 @@ int node_process::run() {
   runtime all;
   const std::stop_callback first{all.token().stop(), [this] { post([this] { on_signal(); }); }};
   all.cancel_on_signals([this](int) { post([this] { on_signal(); }); });
-  const auto catalog = std::make_shared<skillset_catalog>(skillset_folder(), host_program());
+  auto folders = config_.skillsets;
+  for (const auto& folder : folders)
+    if (std::error_code failed; !std::filesystem::is_directory(folder, failed))
+      log_event(spdlog::level::warn, "there is no folder of skillsets", {{"folder", folder.string()}});
+  folders.push_back(skillset_folder());
+  const auto catalog = std::make_shared<skillset_catalog>(std::move(folders), host_program());
   catalog->add(make_identity_skillset());
   catalog->add(make_triton_examples_skillset());
   auto models = read_model_repository(config_.models, *catalog);
@@ -145,6 +150,7 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
   parts.models = std::move(models);
   parts.context = {devices_, routes_, [this](const error& e) { post([this, e] { on_failed(e); }); },
                    metrics_->on_report()};
+  catalog_ = catalog;
   parts.repository = {config_.models, std::move(catalog), config_.grpc.drain};
   parts.loader = loader_;
   parts.gateways.push_back({"grpc", [this](caf::actor_system& sys) { return spawn_gateway(sys); },
@@ -163,7 +169,7 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
 }
 
 caf::actor node_process::spawn_gateway(caf::actor_system& system) {
-  const gateway_links links{routes_, loader_, devices_, metrics_};
+  const gateway_links links{routes_, loader_, devices_, metrics_, catalog_};
   return spawn_grpc_gateway(system, config_.grpc, links, skip_drain_.token(), [this](std::string address) {
     post([this, address = std::move(address)] { address_ = address; });
   });

@@ -11,6 +11,7 @@
 #include "apps/troupe/new_skillset.hpp"
 #include "apps/troupe/output.hpp"
 #include "apps/troupe/session.hpp"
+#include "apps/troupe/skillsets.hpp"
 #include "apps/troupe/status.hpp"
 #include "apps/troupe/tune.hpp"
 #include "completion_scripts.hpp"
@@ -115,6 +116,10 @@ void add_tune(arguments& args) {
   command.add_option("MODEL", args.tune.model, "The model's folder")->required()->check(CLI::ExistingDirectory);
   add_parsed(command, "--input", parse_input, args.tune.inputs,
              "An input of the request to measure with, as 'infer' has it (default: one is made up)");
+  command.add_option("--skillsets", args.tune.skillsets, "A folder with the model's skillset; may be repeated")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->check(CLI::ExistingDirectory);
   command.add_option("--in-flight", args.tune.in_flight, "Requests at once")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
@@ -141,6 +146,8 @@ void add_questions(arguments& args) {
   args.app.add_subcommand("devices", "List the node's devices, what they can do and how busy they are")->callback([&] {
     args.command = devices;
   });
+  args.app.add_subcommand("skillsets", "List what models can be made of, with its options, or why it can't be used")
+      ->callback([&] { args.command = skillsets; });
   auto& status_command = *args.app.add_subcommand("status", "Say who answers and whether it is ready");
   status_command.add_option("--wait", args.wait, "Wait so long for it, as in 30 or 2m")->transform(duration());
   status_command.callback([&] { args.command = [&](session& with) { return status(with, seconds{args.wait}); }; });

@@ -81,6 +81,7 @@ class identity_skillset final : public skillset {
   std::string_view name() const override { return "identity"; }
 
   std::string_view platform() const override { return "troupe"; }
+  std::string_view version() const override { return TROUPE_VERSION; }
 
   std::vector<option_spec> options() const override {
     std::vector<std::string> types;

@@ -262,6 +262,9 @@ class skillset {
   /// What it runs on, for ModelMetadata, such as `openvino`.
   virtual std::string_view platform() const = 0;
 
+  /// Its own version, such as `1.4.2`; empty where it has none.
+  virtual std::string_view version() const { return {}; }
+
   /// What may stand in a model's `[options]`.
   virtual std::vector<option_spec> options() const = 0;
 

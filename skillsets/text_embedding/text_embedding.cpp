@@ -456,6 +456,7 @@ class embedding_skillset final : public skillset {
   std::string_view name() const override { return "text_embedding"; }
 
   std::string_view platform() const override { return "openvino"; }
+  std::string_view version() const override { return TROUPE_VERSION; }
 
   std::vector<option_spec> options() const override {
     return {{"pooling", std::string{"mean"}, {"mean", "cls"}},

@@ -10,6 +10,7 @@ class triton_examples_skillset final : public skillset {
   std::string_view name() const override { return "triton_examples"; }
 
   std::string_view platform() const override { return "troupe"; }
+  std::string_view version() const override { return TROUPE_VERSION; }
 
   std::vector<option_spec> options() const override {
     return {{"task", std::string{"add_sub"}, {"add_sub", "identity", "repeat", "sleep", "accumulate", "mark_sequence"}},

@@ -51,6 +51,7 @@ expected<wire::FromHost> hello_of(skillset& skills) {
   hello.set_name(std::string{skills.name()});
   hello.set_platform(std::string{skills.platform()});
   hello.set_attachments(true);
+  hello.set_version(std::string{skills.version()});
   for (const auto& option : skills.options())
     to_wire(option, *hello.add_options());
   const auto devices = contained("asking for the devices", [&] { return skills.devices(); });
