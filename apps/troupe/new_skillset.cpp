@@ -20,10 +20,13 @@ using json = nlohmann::ordered_json;
 
 constexpr std::size_t longest_name = 64;
 
-// The targets that every CMake project has, and the skillsets that are in the node, before which no other comes.
-constexpr std::array<std::string_view, 12> taken{"all",           "clean",   "depend",   "edit_cache",
-                                                 "help",          "install", "package",  "package_source",
-                                                 "rebuild_cache", "test",    "identity", "triton_examples"};
+// The targets that every CMake project has.
+constexpr std::array<std::string_view, 10> targets{"all",     "clean",   "depend",         "edit_cache",    "help",
+                                                   "install", "package", "package_source", "rebuild_cache", "test"};
+
+// What is in the node goes before a plug-in of that name; and the SDK has a troupe_skillset, a single_instance and a
+// loaded_model.
+constexpr std::array<std::string_view, 5> ours{"identity", "triton_examples", "troupe", "single", "loaded"};
 
 error cannot_make(const std::filesystem::path& path, std::error_code why) {
   const auto what = "'" + path.string() + "'";
@@ -79,8 +82,10 @@ expected<void> check_skillset_name(std::string_view name) {
     return wrong("it has to be of small letters, digits and underscores, and begin with a letter");
   if (name.back() == '_' || name.find("__") != std::string_view::npos)
     return wrong("an underscore has to stand between others");
-  if (std::find(taken.begin(), taken.end(), name) != taken.end())
-    return wrong("it is taken");
+  if (std::find(targets.begin(), targets.end(), name) != targets.end())
+    return wrong("every CMake project has a target that is called so");
+  if (std::find(ours.begin(), ours.end(), name) != ours.end())
+    return wrong("Troupe has something that is called so");
   return {};
 }
 
