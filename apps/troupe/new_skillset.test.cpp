@@ -67,8 +67,9 @@ TEST_F(new_skillset_project, has_its_name_everywhere) {
 }
 
 TEST_F(new_skillset_project, takes_no_name_that_something_else_could_not_have) {
-  for (const std::string name : {"", "A", "aB", "7a", "_a", "a_", "a__b", "a-b", "a.b", "a/b", "../a", "a b", "ä",
-                                 "a\n", "test", "all", "install", "identity", "troupe", "loaded"}) {
+  for (const std::string name :
+       {"",     "A",   "aB", "7a",  "_a",   "a_",  "a__b",    "a-b",      "a.b",    "a/b",
+        "../a", "a b", "ä",  "a\n", "test", "all", "install", "identity", "troupe", "loaded"}) {
     const auto why = refused(name, folder / "x");
     EXPECT_EQ(why.code, status_code::invalid_argument) << name;
     EXPECT_THAT(why.cause, HasSubstr("'" + name + "'"));
