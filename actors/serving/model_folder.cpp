@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
+#include <utility>
 
 namespace troupe {
 namespace {
@@ -95,6 +97,61 @@ void read_device(settings_reader& reader, model_folder& folder) {
   folder.memory = static_cast<std::uint64_t>(reader.integer("memory_mib", 0, most_mebibytes).value_or(0)) << 20;
 }
 
+/// Stands for a skillset that is there and can't be used: loads nothing, and says why.
+class unusable_skillset final : public skillset {
+ public:
+  unusable_skillset(std::string called, error reason) : name_(std::move(called)), why_(std::move(reason)) {}
+
+  std::string_view name() const override { return name_; }
+  std::string_view platform() const override { return {}; }
+  std::vector<option_spec> options() const override { return {}; }
+  expected<std::unique_ptr<loaded_model>> load(const model_settings&, const cancel_token&) override { return why_; }
+  expected<std::vector<runtime_device>> devices() override { return why_; }
+
+  const error& why() const noexcept { return why_; }
+
+ private:
+  const std::string name_;
+  const error why_;
+};
+
+/// Null where the skillset can be used.
+const error* why_unusable(const model_folder& folder) {
+  const auto* const unusable = dynamic_cast<const unusable_skillset*>(folder.skills.get());
+  return unusable ? &unusable->why() : nullptr;
+}
+
+/// A program is a process of its own anyway. Everything else is one where it says so.
+void read_isolation(settings_reader& reader, const skillset_file& what, model_folder& folder) {
+  const auto wanted = reader.choice("isolation", {"thread", "process"});
+  const bool program = what.kind == skillset_kind::program;
+  if (program && wanted == "thread")
+    reader.reject("isolation",
+                  "is 'thread', and skillset '" + what.name + "' is a program ('" + what.path.string() +
+                      "'), which runs in processes of its own alone",
+                  "leave it out, or set isolation = \"process\"");
+  if (program || wanted == "process")
+    folder.isolation = isolation_kind::process;
+}
+
+void read_skillset(settings_reader& reader, skillset_catalog& catalog, model_folder& folder) {
+  const auto name = reader.text("skillset");
+  const auto what = name ? catalog.locate(*name) : expected<skillset_file>{make_error(status_code::not_found, {})};
+  if (!what) {
+    reader.skip("isolation");
+    return reader.reject("skillset", name ? "cannot be used: " + what.error().message() : "is missing",
+                         "there is: " + catalog.names());
+  }
+  read_isolation(reader, *what, folder);
+  auto found = catalog.find(*what, folder.isolation);
+  if (found)
+    folder.skills = *std::move(found);
+  else
+    folder.skills = std::make_shared<unusable_skillset>(
+        *name, make_error(found.error().code, "skillset '" + *name + "' cannot be used: " + found.error().cause,
+                          found.error().remedy));
+}
+
 std::optional<parameter> read_option(settings_reader& options, const option_spec& spec) {
   const auto bounds = spec.least != 0 || spec.most != 0;
   if (std::holds_alternative<bool>(spec.fallback))
@@ -108,7 +165,10 @@ std::optional<parameter> read_option(settings_reader& options, const option_spec
   return spec.choices.empty() ? options.text(spec.name) : options.choice(spec.name, spec.choices);
 }
 
+/// What the skillset declares, and all that there is where it couldn't be asked.
 void read_options(settings_reader& reader, model_folder& folder) {
+  if (!folder.skills || why_unusable(folder))
+    return reader.skip("options");
   auto options = reader.table("options");
   for (const auto& spec : folder.skills->options())
     folder.options[spec.name] = read_option(options, spec).value_or(spec.fallback);
@@ -157,22 +217,13 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
   auto reader = settings_reader::read_file(path / "model.toml", settings, override_name);
   if (!reader)
     return reader.error();
-  if (reader->choice("isolation", {"thread", "process"}) == "process")
-    folder.isolation = isolation_kind::process;
-  if (const auto name = reader->text("skillset")) {
-    if (const auto found = catalog.find(*name, folder.isolation))
-      folder.skills = *found;
-    else
-      reader->reject("skillset", "cannot be used: " + found.error().message(), "there is: " + catalog.names());
-  } else {
-    reader->reject("skillset", "is missing", "there is: " + catalog.names());
-  }
+  if (reader->choice("on_failure", {"fatal", "unavailable"}) == "unavailable")
+    folder.on_failure = failure_policy::unavailable;
+  read_skillset(*reader, catalog, folder);
   folder.version = reader->text("version").value_or(folder.version);
   if (!is_good_name(folder.version))
     reader->reject("version", "can't be a version", "use letters and digits, such as \"1\"");
   read_device(*reader, folder);
-  if (reader->choice("on_failure", {"fatal", "unavailable"}) == "unavailable")
-    folder.on_failure = failure_policy::unavailable;
   folder.idempotent = reader->flag("idempotent").value_or(folder.idempotent);
   auto restart = reader->table("restart");
   folder.restart.intensity = restart.integer("intensity", 0, most_restarts).value_or(folder.restart.intensity);
@@ -184,10 +235,11 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
   read_batching(*reader, folder.batching, folder.queue);
   read_sequences(*reader, folder.sequences);
   read_files(*reader, folder);
-  if (folder.skills)
-    read_options(*reader, folder);
+  read_options(*reader, folder);
   if (const auto done = reader->finish(); !done)
     return done.error();
+  if (const auto* why = why_unusable(folder); why && folder.on_failure == failure_policy::fatal)
+    return make_error(why->code, (path / "model.toml").string() + ": " + why->cause, why->remedy);
   return folder;
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -65,7 +66,7 @@ struct model_folder {
   std::string name;
   std::filesystem::path path;
   std::string version = "1";
-  skillset* skills = nullptr;
+  std::shared_ptr<skillset> skills;  ///< one that can't be used refuses to load anything, with the reason
   isolation_kind isolation = isolation_kind::thread;
   std::string device = "CPU";
   std::vector<std::string> alternatives;  ///< to that device, in the order of their preference
@@ -87,7 +88,8 @@ struct model_folder {
 
 /// Reads one model's folder. INVALID_ARGUMENT names file, line and key; NOT_FOUND when there is no model.toml. What
 /// `settings` says, in TOML, comes in place of what model.toml says; it may not replace the model itself, which is
-/// `skillset`, `version` and `[files]`.
+/// `skillset`, `version` and `[files]`. A skillset that is there and can't be used is an error of a model that the node
+/// can't be without; one that may be unavailable will be so, with the reason.
 expected<model_folder> read_model_folder(const std::filesystem::path& folder, skillset_catalog& catalog,
                                          std::string_view settings = {});
 

@@ -34,7 +34,7 @@ struct model_folder_test : testing::Test {
   }
 
   temporary_folder folder;
-  skillset_catalog catalog{folder.path() / "skillsets"};
+  skillset_catalog catalog{{folder.path() / "skillsets"}};
 };
 
 TEST_F(model_folder_test, fills_in_what_is_not_said) {
@@ -155,7 +155,7 @@ TEST_F(model_folder_test, verifies_files) {
 TEST_F(model_folder_test, catalog_opens_shared_objects_once_and_says_why_it_can_not) {
   folder.write("skillsets/broken.so", "this is not a shared object");
   EXPECT_EQ(catalog.names(), "broken, scripted");
-  const auto broken = catalog.find("broken");
+  const auto broken = catalog.find(*catalog.locate("broken"), isolation_kind::thread);
   ASSERT_FALSE(broken);
   EXPECT_EQ(broken.error().code, status_code::internal);
 }

@@ -127,7 +127,8 @@ struct model_repository_test : testing::Test {
   std::counting_semaphore<> go{0};
   std::atomic<bool> fatal = false;
   scripted_skillset* skills;
-  std::shared_ptr<skillset_catalog> catalog = std::make_shared<skillset_catalog>("none");
+  std::shared_ptr<skillset_catalog> catalog =
+      std::make_shared<skillset_catalog>(std::vector<std::filesystem::path>{"none"});
   std::shared_ptr<model_repository> loader = std::make_shared<model_repository>();
   std::shared_ptr<router> routes = std::make_shared<router>();
   caf::actor_system_config config;

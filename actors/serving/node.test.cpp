@@ -23,7 +23,7 @@ struct node_test : testing::Test {
   model_folder folder(const std::string& name, failure_policy on_failure = failure_policy::unavailable) {
     model_folder result;
     result.name = name;
-    result.skills = &skills;
+    result.skills = testing_support::borrowed(skills);
     result.on_failure = on_failure;
     return result;
   }
@@ -100,7 +100,7 @@ TEST_F(node_test, a_model_that_fails_to_load_is_unavailable_with_the_reason_and_
   scripted_skillset broken;
   broken.on_load = [](const auto&) { return make_error(status_code::invalid_argument, "no such layer"); };
   auto bad = folder("bad");
-  bad.skills = &broken;
+  bad.skills = testing_support::borrowed(broken);
   start({bad, folder("good")});
   await_state("bad", model_state::unavailable);
   await_state("good", model_state::ready);
@@ -167,7 +167,7 @@ TEST_F(node_test, can_be_stopped_while_a_model_loads_or_warms_up) {
     return token.reason();
   };
   auto slow = folder("slow");
-  slow.skills = &warming;
+  slow.skills = testing_support::borrowed(warming);
   start({folder("m"), slow});
   await([&] { return loading && warm; });
   stop();

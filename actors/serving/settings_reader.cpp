@@ -238,6 +238,10 @@ settings_reader settings_reader::table(std::string_view key) {
   return settings_reader{std::move(at)};
 }
 
+void settings_reader::skip(std::string_view key) {
+  ask(node_->table, node_->doc->asked[node_->asked].second, key);
+}
+
 std::vector<std::string> settings_reader::keys() const {
   std::vector<std::pair<std::uint32_t, std::string>> found;
   if (node_->table)

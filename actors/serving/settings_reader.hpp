@@ -54,6 +54,9 @@ class settings_reader {
   /// The table at `key`; an empty one where there is none. Its errors are this reader's errors.
   settings_reader table(std::string_view key);
 
+  /// Takes whatever stands at `key`, unread.
+  void skip(std::string_view key);
+
   /// The keys of this table, in the file's order of lines.
   std::vector<std::string> keys() const;
 

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <functional>
 #include <future>
+#include <memory>
 #include <span>
 #include <string>
 #include <thread>
@@ -121,6 +122,11 @@ class scripted_skillset final : public skillset {
     signature signature_;
   };
 };
+
+/// A skillset of the test's, which it outlives.
+inline std::shared_ptr<skillset> borrowed(skillset& skills) {
+  return {std::shared_ptr<void>{}, &skills};
+}
 
 /// Makes a model ready as its actor does.
 inline void make_ready(served_model& model, signature what = {}, batch_policy how = {}) {

@@ -51,6 +51,8 @@ expected<node_config> read_node_config(const std::filesystem::path& file, const 
   read_log(*reader, config);
   const auto base = file.empty() ? share : std::filesystem::absolute(file).parent_path();
   config.models = (base / reader->table("models").text("path").value_or("models")).lexically_normal();
+  for (const auto& path : reader->table("skillsets").texts("paths").value_or(std::vector<std::string>{}))
+    config.skillsets.push_back((base / path).lexically_normal());
   if (const auto slots = reader->table("cpu").integer("slots", 0, 4096).value_or(0); slots > 0)
     config.cpu_slots = static_cast<std::size_t>(slots);
   if (const auto done = reader->finish(); !done)

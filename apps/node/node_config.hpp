@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace troupe {
 
@@ -15,7 +16,8 @@ namespace troupe {
 struct node_config {
   grpc_settings grpc;
   std::filesystem::path models;
-  std::optional<std::size_t> cpu_slots;  ///< nothing: as the probe found
+  std::vector<std::filesystem::path> skillsets;  ///< folders to look into before the node's own
+  std::optional<std::size_t> cpu_slots;          ///< nothing: as the probe found
   spdlog::level::level_enum log_level = spdlog::level::info;
   log_format format = log_format::text;
 };

@@ -100,7 +100,12 @@ int node_process::run() {
   runtime all;
   const std::stop_callback first{all.token().stop(), [this] { post([this] { on_signal(); }); }};
   all.cancel_on_signals([this](int) { post([this] { on_signal(); }); });
-  const auto catalog = std::make_shared<skillset_catalog>(skillset_folder(), host_program());
+  auto folders = config_.skillsets;
+  for (const auto& folder : folders)
+    if (std::error_code failed; !std::filesystem::is_directory(folder, failed))
+      log_event(spdlog::level::warn, "there is no folder of skillsets", {{"folder", folder.string()}});
+  folders.push_back(skillset_folder());
+  const auto catalog = std::make_shared<skillset_catalog>(std::move(folders), host_program());
   catalog->add(make_identity_skillset());
   catalog->add(make_triton_examples_skillset());
   auto models = read_model_repository(config_.models, *catalog);

@@ -12,7 +12,7 @@ struct model_config_test : testing::Test {
   model_config_test() {
     model_folder folder;
     folder.name = "m";
-    folder.skills = &skills;
+    folder.skills = testing_support::borrowed(skills);
     folder.options = {{"flag", true}, {"count", std::int64_t{3}}, {"ratio", 0.5}, {"mode", std::string{"fast"}}};
     model = std::make_shared<served_model>(std::move(folder), [] {});
     testing_support::make_ready(*model, {{{"in", datatype::fp32, {-1, 4}}}, {{"out", datatype::fp32, {-1, 4}}}, true});
