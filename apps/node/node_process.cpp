@@ -150,6 +150,7 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
   parts.models = std::move(models);
   parts.context = {devices_, routes_, [this](const error& e) { post([this, e] { on_failed(e); }); },
                    metrics_->on_report()};
+  catalog_ = catalog;
   parts.repository = {config_.models, std::move(catalog), config_.grpc.drain};
   parts.loader = loader_;
   parts.gateways.push_back({"grpc", [this](caf::actor_system& sys) { return spawn_gateway(sys); },
@@ -168,7 +169,7 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
 }
 
 caf::actor node_process::spawn_gateway(caf::actor_system& system) {
-  const gateway_links links{routes_, loader_, devices_, metrics_};
+  const gateway_links links{routes_, loader_, devices_, metrics_, catalog_};
   return spawn_grpc_gateway(system, config_.grpc, links, skip_drain_.token(), [this](std::string address) {
     post([this, address = std::move(address)] { address_ = address; });
   });

@@ -64,6 +64,7 @@ class node_process {
   const std::shared_ptr<model_repository> loader_;
   const std::shared_ptr<device_table> devices_;
   const std::shared_ptr<node_metrics> metrics_;
+  std::shared_ptr<skillset_catalog> catalog_;  // from the start on
   cancel_scope skip_drain_;
   caf::actor root_;
   caf::actor watcher_;  // asks the root to start, and hears of its end

@@ -202,6 +202,10 @@ expected<node::v1::MetricsResponse> client::metrics() {
   return state_->ask_node(&node::v1::Node::Stub::Metrics, node::v1::MetricsRequest{}, "what it counts");
 }
 
+expected<node::v1::SkillsetsResponse> client::skillsets() {
+  return state_->ask_node(&node::v1::Node::Stub::Skillsets, node::v1::SkillsetsRequest{}, "its skillsets");
+}
+
 const std::string& client::target() const noexcept {
   return state_->target;
 }

@@ -37,6 +37,7 @@ class client {
   /// Of a Troupe node alone: UNIMPLEMENTED says that what answers is none.
   expected<node::v1::DevicesResponse> devices();
   expected<node::v1::MetricsResponse> metrics();
+  expected<node::v1::SkillsetsResponse> skillsets();
 
   const std::string& target() const noexcept;
 

@@ -16,6 +16,7 @@ namespace troupe::node::v1 {
 
 class DevicesResponse;
 class MetricsResponse;
+class SkillsetsResponse;
 
 }  // namespace troupe::node::v1
 

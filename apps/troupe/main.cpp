@@ -10,6 +10,7 @@
 #include "apps/troupe/models.hpp"
 #include "apps/troupe/output.hpp"
 #include "apps/troupe/session.hpp"
+#include "apps/troupe/skillsets.hpp"
 #include "apps/troupe/status.hpp"
 #include "apps/troupe/tune.hpp"
 #include "completion_scripts.hpp"
@@ -139,6 +140,8 @@ void add_questions(arguments& args) {
   args.app.add_subcommand("devices", "List the node's devices, what they can do and how busy they are")->callback([&] {
     args.command = devices;
   });
+  args.app.add_subcommand("skillsets", "List what models can be made of, with its options, or why it can't be used")
+      ->callback([&] { args.command = skillsets; });
   auto& status_command = *args.app.add_subcommand("status", "Say who answers and whether it is ready");
   status_command.add_option("--wait", args.wait, "Wait so long for it, as in 30 or 2m")->transform(duration());
   status_command.callback([&] { args.command = [&](session& with) { return status(with, seconds{args.wait}); }; });

@@ -7,6 +7,7 @@
 #include "actors/serving/instance_runner.hpp"
 #include "actors/serving/node_metrics.hpp"
 #include "actors/serving/router.hpp"
+#include "actors/serving/skillset_catalog.hpp"
 #include "actors/serving/testing.hpp"
 #include "actors/supervision/supervisor.hpp"
 
@@ -135,7 +136,7 @@ struct gateway_test : testing::Test {
     settings.listen = listen;
     settings.shared_memory = true;
     std::promise<std::string> listening;
-    gateway = spawn_grpc_gateway(system, settings, {routes, loader, devices, metrics}, skip.token(),
+    gateway = spawn_grpc_gateway(system, settings, {routes, loader, devices, metrics, skillsets}, skip.token(),
                                  [&](std::string bound) { listening.set_value(std::move(bound)); });
     caf::error failure;
     self->request(gateway, caf::infinite, start_atom::value).receive([] {}, [&](const caf::error& e) { failure = e; });
@@ -219,6 +220,7 @@ struct gateway_test : testing::Test {
   std::shared_ptr<executor_pool> pool = std::make_shared<executor_pool>("CPU", pool_capacity{2});
   std::shared_ptr<device_table> devices = std::make_shared<device_table>();
   std::shared_ptr<node_metrics> metrics = std::make_shared<node_metrics>(routes, devices);
+  std::shared_ptr<skillset_catalog> skillsets;
   std::vector<std::shared_ptr<instance_runner>> runners;
   virtual_clock clock;
   cancel_scope skip{scope_options{.clock = &clock}};

@@ -195,6 +195,7 @@ caf::behavior grpc_gateway(gateway_self* self, grpc_settings settings, gateway_l
   self->state.context->loader = std::move(links.loader);
   self->state.context->devices = std::move(links.devices);
   self->state.context->metrics = std::move(links.metrics);
+  self->state.context->skillsets = std::move(links.skillsets);
   self->set_exit_handler([self, skip_drain](const caf::exit_msg& exit) { on_exit(self, exit.reason, skip_drain); });
   return {
       [self, on_listening](start_atom) -> caf::result<void> {

@@ -16,6 +16,7 @@ class device_table;
 class model_repository;
 class node_metrics;
 class router;
+class skillset_catalog;
 
 /// How the gRPC gateway listens and how it ends.
 struct grpc_settings {
@@ -33,6 +34,7 @@ struct gateway_links {
   std::shared_ptr<model_repository> loader;  ///< null: models can't be loaded and unloaded
   std::shared_ptr<device_table> devices;
   std::shared_ptr<const node_metrics> metrics;
+  std::shared_ptr<skillset_catalog> skillsets = nullptr;  ///< null: the node tells of none
 };
 
 /// Spawns the actor that speaks gRPC: the Open Inference Protocol, what the node tells of itself (troupe.node.v1),

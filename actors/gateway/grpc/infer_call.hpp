@@ -20,6 +20,7 @@ class device_table;
 class model_repository;
 class node_metrics;
 class router;
+class skillset_catalog;
 
 /// What the calls of one gateway share.
 struct call_context {
@@ -27,8 +28,10 @@ struct call_context {
   std::shared_ptr<model_repository> loader;
   std::shared_ptr<device_table> devices;
   std::shared_ptr<const node_metrics> metrics;
-  gate calls;            ///< every call that may wait, stream, and request on one, that is not done
-  cancel_scope scope;    ///< around all of them
+  std::shared_ptr<skillset_catalog> skillsets;
+  gate calls;                     ///< every call that may wait, stream, and request on one, that is not done
+  std::atomic<int> listings = 0;  ///< of skillsets, under way
+  cancel_scope scope;             ///< around all of them
   cancel_scope closing;  ///< cancelled once the gate is closed, so that streams end that have nothing under way
   shared_memory memory;
   bool controls_models = false;         ///< clients may load and unload them; then there is a loader

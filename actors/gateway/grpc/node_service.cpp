@@ -3,6 +3,7 @@
 #include "actors/execution/device_actor.hpp"
 #include "actors/gateway/grpc/device_messages.hpp"
 #include "actors/gateway/grpc/metrics_messages.hpp"
+#include "actors/gateway/grpc/skillsets_call.hpp"
 #include "actors/serving/node_metrics.hpp"
 
 namespace troupe {
@@ -25,6 +26,11 @@ grpc::ServerUnaryReactor* node_service::Metrics(context_t* context, const node::
   auto* unary = context->DefaultReactor();
   unary->Finish(grpc::Status::OK);
   return unary;
+}
+
+grpc::ServerUnaryReactor* node_service::Skillsets(context_t* context, const node::v1::SkillsetsRequest*,
+                                                  node::v1::SkillsetsResponse* response) {
+  return skillsets_call::begin(context_, *context, *response);
 }
 
 }  // namespace troupe

@@ -18,6 +18,7 @@ class node_service final : public node::v1::Node::CallbackService {
 
   reactor* Devices(context_t*, const node::v1::DevicesRequest*, node::v1::DevicesResponse*) override;
   reactor* Metrics(context_t*, const node::v1::MetricsRequest*, node::v1::MetricsResponse*) override;
+  reactor* Skillsets(context_t*, const node::v1::SkillsetsRequest*, node::v1::SkillsetsResponse*) override;
 
  private:
   const std::shared_ptr<call_context> context_;

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <future>
 
 namespace troupe {
 namespace {
@@ -84,6 +85,103 @@ TEST_F(node_service_test, server_metadata_names_the_devices) {
   inference::ServerMetadataResponse response;
   ASSERT_TRUE(stub->ServerMetadata(&context, {}, &response).ok());
   EXPECT_THAT(response.extensions(), testing::Contains("troupe.device/CPU?slots=2"));
+}
+
+/// A call of Skillsets, and how it went.
+struct skillsets_question {
+  void start(node::v1::Node::Stub& stub) {
+    stub.async()->Skillsets(&context, &request, &response, [this](grpc::Status s) { status.set_value(std::move(s)); });
+  }
+  grpc::Status wait() { return status.get_future().get(); }
+
+  grpc::ClientContext context;
+  node::v1::SkillsetsRequest request;
+  node::v1::SkillsetsResponse response;
+  std::promise<grpc::Status> status;
+};
+
+struct skillsets_test : gateway_test {
+  skillsets_test() {
+    skillsets = std::make_shared<skillset_catalog>(std::vector<std::filesystem::path>{"/nowhere"});
+    skillsets->add(std::make_unique<testing_support::scripted_skillset>());
+    pool = std::make_shared<executor_pool>("CPU", pool_capacity{1});
+    devices->insert({"CPU", 1}, pool);
+  }
+
+  void start_all(std::size_t count) {
+    ASSERT_FALSE(start());
+    about_node = node::v1::Node::NewStub(channel());
+    questions = std::vector<skillsets_question>(count);
+    for (auto& question : questions)
+      question.start(*about_node);
+  }
+
+  std::unique_ptr<node::v1::Node::Stub> about_node;
+  std::vector<skillsets_question> questions;
+};
+
+TEST_F(skillsets_test, tells_which_there_are) {
+  start_all(1);
+  EXPECT_TRUE(questions[0].wait().ok());
+  ASSERT_EQ(questions[0].response.skillsets_size(), 1);
+  EXPECT_EQ(questions[0].response.skillsets(0).name(), "scripted");
+  EXPECT_EQ(questions[0].response.skillsets(0).options_size(), 4);
+}
+
+TEST_F(skillsets_test, a_node_without_a_catalog_says_so) {
+  skillsets = nullptr;
+  start_all(1);
+  EXPECT_EQ(questions[0].wait().error_code(), testing_support::StatusCode::UNIMPLEMENTED);
+}
+
+/// Takes the one thread that lists.
+struct busy_skillsets_test : skillsets_test {
+  busy_skillsets_test() {
+    pool->submit(make_job([this] {
+      ++slow.running;
+      slow.go.acquire();
+    }));
+    await([&] { return slow.running == 1; });
+  }
+};
+
+TEST_F(busy_skillsets_test, answers_at_once_who_would_have_to_wait_behind_too_many) {
+  start_all(17);
+  // Which of them came last is not known.
+  std::size_t refused = 0;
+  std::vector<std::future<grpc::Status>> answers;
+  for (auto& question : questions)
+    answers.push_back(question.status.get_future());
+  await([&] {
+    refused = 0;
+    for (auto& answer : answers)
+      refused += answer.wait_for(std::chrono::seconds{0}) == std::future_status::ready;
+    return refused > 0;
+  });
+  EXPECT_EQ(refused, 1u);
+  slow.go.release();
+  std::size_t exhausted = 0;
+  for (auto& answer : answers)
+    exhausted += answer.get().error_code() == testing_support::StatusCode::RESOURCE_EXHAUSTED;
+  EXPECT_EQ(exhausted, 1u);
+}
+
+TEST_F(busy_skillsets_test, a_client_that_leaves_waits_for_nothing) {
+  start_all(1);
+  await([&] { return pool->stats().queued == 1; });
+  questions[0].context.TryCancel();
+  EXPECT_EQ(questions[0].wait().error_code(), testing_support::StatusCode::CANCELLED);
+  slow.go.release();
+}
+
+TEST_F(busy_skillsets_test, a_gateway_that_stops_waits_for_nothing_either) {
+  start_all(1);
+  await([&] { return pool->stats().queued == 1; });
+  begin_stop();
+  pass(std::chrono::seconds{10});  // the drain
+  EXPECT_EQ(questions[0].wait().error_code(), testing_support::StatusCode::UNAVAILABLE);
+  slow.go.release();
+  await_stop();
 }
 
 }  // namespace
