@@ -114,6 +114,10 @@ void add_tune(arguments& args) {
   command.add_option("MODEL", args.tune.model, "The model's folder")->required()->check(CLI::ExistingDirectory);
   add_parsed(command, "--input", parse_input, args.tune.inputs,
              "An input of the request to measure with, as 'infer' has it (default: one is made up)");
+  command.add_option("--skillsets", args.tune.skillsets, "A folder with the model's skillset; may be repeated")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->check(CLI::ExistingDirectory);
   command.add_option("--in-flight", args.tune.in_flight, "Requests at once")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));

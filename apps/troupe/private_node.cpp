@@ -44,15 +44,25 @@ error system_error(const std::string& what) {
   _exit(127);
 }
 
+/// Folders as an array of texts, which is the same in JSON. The node has its settings elsewhere, and these are relative
+/// to where this program is.
+std::string to_toml(const std::vector<std::string>& folders) {
+  auto result = nlohmann::json::array();
+  for (const auto& folder : folders)
+    result.push_back(std::filesystem::absolute(folder).string());
+  return result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 }  // namespace
 
 expected<std::unique_ptr<private_node>> private_node::start(const std::filesystem::path& folder,
+                                                            const std::vector<std::string>& skillsets,
                                                             const cancel_token& token) {
   auto pattern = (std::filesystem::temp_directory_path() / "troupe-XXXXXX").string();
   if (!mkdtemp(pattern.data()))
     return system_error("cannot make a temporary folder");
   std::unique_ptr<private_node> node{new private_node{pattern}};
-  if (const auto launched = node->launch(folder); !launched)
+  if (const auto launched = node->launch(folder, skillsets); !launched)
     return launched.error();
   if (const auto ready = node->await_ready(token); !ready)
     return ready.error();
@@ -69,7 +79,7 @@ private_node::~private_node() {
   std::filesystem::remove_all(files_, ignored);
 }
 
-expected<void> private_node::launch(const std::filesystem::path& model) {
+expected<void> private_node::launch(const std::filesystem::path& model, const std::vector<std::string>& skillsets) {
   std::error_code failed;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", failed).parent_path() / "troupe-node";
   if (!std::filesystem::exists(program, failed))
@@ -78,7 +88,8 @@ expected<void> private_node::launch(const std::filesystem::path& model) {
   std::filesystem::create_directory(files_ / "models", failed);
   std::filesystem::create_directory_symlink(model, files_ / "models" / model.filename(), failed);
   // Nothing is to be refused, and nobody else is to get at it.
-  std::ofstream{files_ / "troupe.toml"} << "[models]\npath = \"models\"\n[shutdown]\ndrain = \"1s\"\n";
+  std::ofstream{files_ / "troupe.toml"} << "[models]\npath = \"models\"\n[shutdown]\ndrain = \"1s\"\n"
+                                        << "[skillsets]\npaths = " << to_toml(skillsets) << "\n";
   std::vector<std::string> words{program.string(), "--config=" + (files_ / "troupe.toml").string(),
                                  "--listen=127.0.0.1:0", "--log-level=warning",
                                  "--ready-file=" + (files_ / "ready").string()};

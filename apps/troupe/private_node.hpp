@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace troupe::cli {
 
@@ -16,8 +17,11 @@ namespace troupe::cli {
 /// this program, whatever ends that. What it logs goes to standard error, warnings and worse.
 class private_node {
  public:
-  /// Starts the program `troupe-node` beside this one with the model in `folder`, and returns once it is ready.
-  static expected<std::unique_ptr<private_node>> start(const std::filesystem::path& folder, const cancel_token& token);
+  /// Starts the program `troupe-node` beside this one with the model in `folder`, and with the skillsets in those
+  /// folders besides its own, and returns once it is ready.
+  static expected<std::unique_ptr<private_node>> start(const std::filesystem::path& folder,
+                                                       const std::vector<std::string>& skillsets,
+                                                       const cancel_token& token);
 
   ~private_node();
   private_node(const private_node&) = delete;
@@ -31,7 +35,7 @@ class private_node {
  private:
   explicit private_node(std::filesystem::path files) : files_(std::move(files)) {}
 
-  expected<void> launch(const std::filesystem::path& model);
+  expected<void> launch(const std::filesystem::path& model, const std::vector<std::string>& skillsets);
   expected<void> await_ready(const cancel_token& token);
 
   const std::filesystem::path files_;

@@ -322,7 +322,7 @@ expected<void> tune(session& with, const tune_options& options) {
   if (failed || !std::filesystem::exists(folder / "model.toml", failed))
     return make_error(status_code::not_found, "'" + options.model + "' is no model's folder",
                       "name the folder that its model.toml is in");
-  const auto node = private_node::start(folder, with.signals.token());
+  const auto node = private_node::start(folder, options.skillsets, with.signals.token());
   if (!node)
     return node.error();
   auto real = options;

@@ -13,6 +13,7 @@ namespace troupe::cli {
 
 struct tune_options {
   std::string model;                   ///< its folder
+  std::vector<std::string> skillsets;  ///< folders to look into besides the node's own
   std::vector<input_argument> inputs;  ///< of the request to measure with; empty: made up from the signature
   int in_flight = 32;                  ///< requests at once
   std::chrono::duration<double> window{1};

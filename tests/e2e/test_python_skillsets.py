@@ -398,6 +398,16 @@ def test_a_refused_plug_in_is_its_models_matter_alone(make_python_node):
         assert ask(client, model="slip") == [1, 2]
 
 
+def test_a_model_of_a_plug_in_can_be_tuned(make_python_node, troupe):
+    files = make_python_node().folder
+    words = ["tune", "models/skills", "--input", "in=[1, 2]", "--seconds", "50ms", "--in-flight", "2", "--json"]
+    done = troupe(*words, cwd=files)
+    assert done.returncode != 0 and "there is no skillset 'skills'" in done.stderr
+    done = troupe(*words, "--skillsets", "plugins", cwd=files)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[0])["as_it_is"]["instances"] == 1
+
+
 @pytest.mark.parametrize("toml, words", [
     ('skillset = "skills"\nisolation = "thread"\n', ["model.toml:2: 'isolation' is 'thread'", "is a program"]),
     ('skillset = "slip"\n', ["model.toml: skillset 'slip' cannot be used", "slip.toml:2: 'colour' is not a known key"]),
