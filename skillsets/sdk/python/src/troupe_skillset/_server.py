@@ -133,8 +133,10 @@ class Server:
                 self._take_run(message.run)
             case "cancel":
                 self._take_cancel(message.cancel)
-            case _:
+            case None:
                 raise BrokenContract("a message that says nothing")
+            case other:
+                raise BrokenContract(f"a message of the kind '{other}' to a model that works on batches")
 
     def _take_load(self, load: wire.Load) -> None:
         with self._changed:
