@@ -95,7 +95,7 @@ int run(const arguments& args) {
     return fail(checks.error(), exit_usage);
   const auto folder = args.skillset.empty() ? beside_this("../lib/troupe/skillsets")
                                             : std::filesystem::absolute(args.skillset).parent_path();
-  skillset_catalog catalog{folder, beside_this("troupe-host")};
+  skillset_catalog catalog{{folder}, beside_this("troupe-host")};
   catalog.add(make_identity_skillset());
   catalog.add(make_triton_examples_skillset());
   const auto settings = args.isolation.empty() ? "" : "isolation = \"" + args.isolation + "\"";

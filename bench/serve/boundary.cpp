@@ -108,7 +108,7 @@ void print(const char* name, const side& who, const char* end) {
 
 int measure(const std::filesystem::path& build, const std::filesystem::path& folder, const std::string& what,
             std::chrono::milliseconds window) {
-  skillset_catalog catalog{build / "lib/troupe/skillsets", build / "bin/troupe-host"};
+  skillset_catalog catalog{{build / "lib/troupe/skillsets"}, build / "bin/troupe-host"};
   catalog.add(make_identity_skillset());
   std::vector<inference_request> requests;
   if (const auto elements = std::strtoul(what.c_str(), nullptr, 10); elements > 0) {

@@ -112,7 +112,7 @@ void work(instance& worker, const std::vector<inference_request>& requests, std:
 }
 
 int measure(const arguments& given) {
-  skillset_catalog catalog{given.skillsets};
+  skillset_catalog catalog{{given.skillsets}};
   const auto folder = value_of(read_model_folder(given.model, catalog, "isolation = \"thread\""));
   auto texts = read_texts(given.texts);
   if (given.padded)
