@@ -86,18 +86,20 @@ class host_connection::conversation {
   /// Something is to be said. RESOURCE_EXHAUSTED when it is too long.
   expected<void> say(const wire::ToHost& what) { return append_frame(outgoing_, what); }
 
-  /// Talks until `hear` returns true for what came, or an error. The host has `in_all` for it; once it is cancelled,
-  /// the patience with that instead. An error means that the host can't be used any more.
+  /// Talks until `hear` returns true for what came, or an error. The host may be silent for as long as `most`, which is
+  /// for ever when it is 0; once it is cancelled, the patience with that instead. A message counts when it is complete
+  /// and heard: one that never gets there is none, and who is slow to take what was heard is not the host. An error
+  /// means that the host can't be used any more.
   expected<void> talk(const std::function<expected<bool>(const std::shared_ptr<wire::FromHost>&)>& hear,
-                      std::optional<milliseconds> in_all) {
-    const auto began = steady_clock::now();
+                      milliseconds most) {
+    auto last = steady_clock::now();
     for (;;) {
       tell_cancellations();
-      const auto deadline = cancelled_at_ ? *cancelled_at_ + with_.limits_.cancel
-                            : in_all      ? began + *in_all
-                                          : no_deadline;
+      const auto deadline = cancelled_at_       ? *cancelled_at_ + with_.limits_.cancel
+                            : most.count() != 0 ? last + most
+                                                : no_deadline;
       if (steady_clock::now() >= deadline)
-        return too_late(in_all);
+        return too_late(most);
       if (auto sent = send_some(); !sent)
         return sent;
       for (;;) {
@@ -112,6 +114,7 @@ class host_connection::conversation {
           return over.error();
         if (*over)
           return {};
+        last = steady_clock::now();
       }
       wait(deadline);
     }
@@ -149,13 +152,13 @@ class host_connection::conversation {
       }
   }
 
-  error too_late(const std::optional<milliseconds>& in_all) const {
+  error too_late(milliseconds most) const {
     if (cancelled_at_)
       return make_error(status_code::deadline_exceeded, "the host process ignored for " +
                                                             std::to_string(with_.limits_.cancel.count()) +
                                                             " ms that its work was cancelled");
     return make_error(status_code::deadline_exceeded,
-                      "the host process did not answer within " + std::to_string(in_all->count()) + " ms");
+                      "the host process did not answer within " + std::to_string(most.count()) + " ms");
   }
 
   expected<void> send_some() {
@@ -206,10 +209,11 @@ host_connection::~host_connection() {
   close(wake_);
 }
 
-/// The host is of no use any more, and is killed.
+/// The host is of no use any more, and is ended: one that was too late may still do so itself.
 error host_connection::give_up(const error& why) {
   broken_.store(true, std::memory_order_release);
-  const auto ended = process_->end();
+  const bool late = why.code == status_code::deadline_exceeded;
+  const auto ended = process_->end(late ? limits_.end : milliseconds{0});
   // That the other end is gone says less than how it went.
   return why.code == status_code::unavailable
              ? ended
@@ -295,7 +299,7 @@ expected<void> host_connection::run(std::span<work_item* const> batch, const sig
     ended[answer.item()] = answer.last() || answer.has_failure();
     return pass_on(answer, item, what, said);
   };
-  if (const auto heard = talk.talk(hear, std::nullopt); !heard)
+  if (const auto heard = talk.talk(hear, limits_.silence); !heard)
     return give_up(heard.error());
   return failure ? expected<void>{*failure} : expected<void>{};
 }

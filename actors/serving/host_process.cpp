@@ -139,9 +139,14 @@ host_process::~host_process() {
 }
 
 void host_process::kill() noexcept {
+  signal(SIGKILL);
+}
+
+/// To the whole group, while its id is its own.
+void host_process::signal(int number) noexcept {
   const std::lock_guard lock{mutex_};
   if (!ended_ && id_ > 0)
-    ::kill(-id_, SIGKILL);
+    ::kill(-id_, number);
 }
 
 void host_process::watch(std::function<void(error)> on_end) {
@@ -156,16 +161,20 @@ void host_process::watch(std::function<void(error)> on_end) {
     on_end(*ended);
 }
 
-error host_process::end() {
+error host_process::end(std::chrono::milliseconds grace) {
+  pollfd ending{handle_, POLLIN, 0};
+  if (grace.count() > 0) {
+    signal(SIGTERM);
+    static_cast<void>(poll(&ending, 1, static_cast<int>(grace.count())));
+  }
   for (;;) {
     {
       const std::lock_guard lock{mutex_};
       if (ended_)
         return *ended_;
-      ::kill(-id_, SIGKILL);
     }
-    pollfd wait_for{handle_, POLLIN, 0};
-    static_cast<void>(poll(&wait_for, 1, 10));
+    kill();
+    static_cast<void>(poll(&ending, 1, 10));
   }
 }
 

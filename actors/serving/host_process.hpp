@@ -47,13 +47,14 @@ class host_process {
   void watch(std::function<void(error)> on_end);
 
   /// Kills it if it still runs, waits until it has ended, and tells how: UNAVAILABLE with its signal or exit code, and
-  /// its last words.
-  error end();
+  /// its last words. With a `grace` its group is asked first, by SIGTERM, and killed when that is over.
+  error end(std::chrono::milliseconds grace = {});
 
  private:
   host_process(int socket, int output, std::string whose);
 
   int spawn(const host_command& command, int socket, int output);
+  void signal(int number) noexcept;
   void follow();
   void read_output();
   void say(std::string line);

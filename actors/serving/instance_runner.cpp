@@ -1,6 +1,7 @@
 #include "actors/serving/instance_runner.hpp"
 
 #include "actors/concurrency/log.hpp"
+#include "actors/serving/stuck_watch.hpp"
 #include "skillsets/sdk/run_one.hpp"
 
 #include <atomic>
@@ -205,9 +206,12 @@ void instance_runner::execute() {
   }
   log_event(spdlog::level::trace, "executing", {{"model", model_->name()}, {"requests", items_.size()}});
   if (items_.size() == 1) {
-    run_items(0, 1, items_.front().token());
+    const auto token = items_.front().token();
+    const stuck_watch watch{*model_, token};
+    run_items(0, 1, token);
   } else {
     const shared_fate all{items_};
+    const stuck_watch watch{*model_, all.token()};
     run_items(0, items_.size(), all.token());
   }
   const auto took = steady_clock::now() - began;

@@ -1,7 +1,9 @@
 #include "actors/serving/instance_runner.hpp"
 
+#include "actors/concurrency/virtual_clock.hpp"
 #include "actors/serving/testing.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 namespace troupe {
 namespace {
 
+using testing::HasSubstr;
 using testing_support::await;
 using testing_support::recorded_call;
 using testing_support::scripted_instance;
@@ -138,6 +141,41 @@ TEST_F(runner_test, stopping_cancels_what_runs_and_leaves_what_is_queued) {
   const auto next = start(nothing);
   EXPECT_TRUE(queued->wait()) << "the next instance takes it";
   stop(*next);
+}
+
+TEST_F(runner_test, an_instance_that_goes_on_with_what_was_cancelled_is_told_of_until_it_ends) {
+  virtual_clock time{steady_clock::now()};
+  const auto grace = model->folder().host.cancel_grace;
+  std::binary_semaphore running{0}, go_on{0};
+  const auto runner = start([&](const auto& request, const auto& token) {
+    running.release();
+    go_on.acquire();
+    return nothing(request, token);
+  });
+  const auto call = std::make_shared<recorded_call>(scope_options{.clock = &time});
+  EXPECT_TRUE(model->submit(call));
+  running.acquire();
+  time.advance(2 * grace);
+  EXPECT_EQ(model->stuck().now, 0u) << "nobody has cancelled it";
+  call->scope().cancel(make_error(status_code::cancelled, "gone"));
+  time.advance(grace - std::chrono::milliseconds{1});
+  EXPECT_EQ(model->stuck().now, 0u);
+  EXPECT_EQ(model->current().reason, "");
+  time.advance(std::chrono::milliseconds{1});
+  EXPECT_EQ(model->stuck().now, 1u);
+  EXPECT_EQ(model->current().state, model_state::ready);
+  EXPECT_THAT(model->current().reason, HasSubstr("1 of 1 instances is stuck in work that was cancelled"));
+  go_on.release();
+  await([&] { return model->stuck().now == 0; });
+  EXPECT_EQ(model->stuck().ever, 1u);
+  EXPECT_EQ(model->current().reason, "");
+  const auto next = submit();
+  running.acquire();
+  go_on.release();
+  EXPECT_TRUE(next->wait());
+  time.advance(2 * grace);
+  EXPECT_EQ(model->stuck().ever, 1u);
+  stop(*runner);
 }
 
 TEST_F(runner_test, an_instance_that_was_woken_and_is_stopped_wakes_the_next_one) {

@@ -46,12 +46,26 @@ void read_files(settings_reader& reader, model_folder& folder) {
   }
 }
 
-/// What a host process is allowed, and how long it may ignore that its work was cancelled.
+void read_restart(settings_reader& reader, restart_settings& to) {
+  auto restart = reader.table("restart");
+  to.intensity = restart.integer("intensity", 0, most_restarts).value_or(to.intensity);
+  to.period = restart.duration("period").value_or(to.period);
+  to.backoff = restart.duration("backoff").value_or(to.backoff);
+  to.max_backoff = restart.duration("max_backoff").value_or(std::max(to.backoff, to.max_backoff));
+  if (to.max_backoff < to.backoff)
+    restart.reject("max_backoff", "must not be less than restart.backoff", "write as much or more");
+}
+
+/// What a host process is allowed, and how long it may take, say nothing, and ignore that its work was cancelled.
 void read_host(settings_reader& reader, host_settings& to) {
   auto host = reader.table("host");
   to.memory_mib = static_cast<std::uint64_t>(host.integer("memory_mib", 1, most_mebibytes).value_or(0));
   to.open_files = static_cast<std::uint64_t>(host.integer("open_files", least_files, most_files).value_or(0));
   to.network = host.flag("network").value_or(to.network);
+  to.start = host.duration("start").value_or(to.start);
+  if (to.start.count() == 0)
+    host.reject("start", "must be more than 0", "write 1s or more");
+  to.silence = host.duration("silence").value_or(to.silence);
   to.cancel_grace = reader.table("cancel").duration("grace").value_or(to.cancel_grace);
 }
 
@@ -174,9 +188,7 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
   if (reader->choice("on_failure", {"fatal", "unavailable"}) == "unavailable")
     folder.on_failure = failure_policy::unavailable;
   folder.idempotent = reader->flag("idempotent").value_or(folder.idempotent);
-  auto restart = reader->table("restart");
-  folder.restart.intensity = restart.integer("intensity", 0, most_restarts).value_or(folder.restart.intensity);
-  folder.restart.period = restart.duration("period").value_or(folder.restart.period);
+  read_restart(*reader, folder.restart);
   read_host(*reader, folder.host);
   auto limits = reader->table("limits");
   folder.limits.items = limits.integer("items", 1, most_items).value_or(folder.limits.items);
