@@ -209,11 +209,15 @@ host_connection::~host_connection() {
   close(wake_);
 }
 
-/// The host is of no use any more, and is ended: one that was too late may still do so itself.
+/// The host is of no use any more, and is ended. One that was too late may still do so itself, and one that has closed
+/// its socket is probably about to: what is killed doesn't tell how it would have ended.
 error host_connection::give_up(const error& why) {
   broken_.store(true, std::memory_order_release);
-  const bool late = why.code == status_code::deadline_exceeded;
-  const auto ended = process_->end(late ? limits_.end : milliseconds{0});
+  if (why.code == status_code::deadline_exceeded)
+    process_->ask_to_end();
+  if (why.code == status_code::deadline_exceeded || why.code == status_code::unavailable)
+    process_->wait(limits_.end);
+  const auto ended = process_->end();
   // That the other end is gone says less than how it went.
   return why.code == status_code::unavailable
              ? ended

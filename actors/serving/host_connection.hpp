@@ -26,7 +26,7 @@ namespace troupe {
 class host_connection {
  public:
   /// How long a host may take to say what it is, to load, to say the next thing of a batch, to end what was cancelled,
-  /// and to end itself when it is asked to.
+  /// and to end itself when it is asked to, or has closed its socket.
   struct patience {
     std::chrono::milliseconds hello = std::chrono::seconds{30};
     std::chrono::milliseconds load = std::chrono::minutes{5};

@@ -161,12 +161,16 @@ void host_process::watch(std::function<void(error)> on_end) {
     on_end(*ended);
 }
 
-error host_process::end(std::chrono::milliseconds grace) {
+void host_process::ask_to_end() noexcept {
+  signal(SIGTERM);
+}
+
+void host_process::wait(std::chrono::milliseconds most) const noexcept {
   pollfd ending{handle_, POLLIN, 0};
-  if (grace.count() > 0) {
-    signal(SIGTERM);
-    static_cast<void>(poll(&ending, 1, static_cast<int>(grace.count())));
-  }
+  static_cast<void>(poll(&ending, 1, static_cast<int>(most.count())));
+}
+
+error host_process::end() {
   for (;;) {
     {
       const std::lock_guard lock{mutex_};
@@ -174,7 +178,7 @@ error host_process::end(std::chrono::milliseconds grace) {
         return *ended_;
     }
     kill();
-    static_cast<void>(poll(&ending, 1, 10));
+    wait(std::chrono::milliseconds{10});
   }
 }
 

@@ -46,9 +46,15 @@ class host_process {
   /// Has `on_end` called once it has ended, with how; at once when it has. From another thread. To be called once.
   void watch(std::function<void(error)> on_end);
 
+  /// SIGTERM for the whole group, which it may heed or not.
+  void ask_to_end() noexcept;
+
+  /// Waits until it has ended, for as long as `most`.
+  void wait(std::chrono::milliseconds most) const noexcept;
+
   /// Kills it if it still runs, waits until it has ended, and tells how: UNAVAILABLE with its signal or exit code, and
-  /// its last words. With a `grace` its group is asked first, by SIGTERM, and killed when that is over.
-  error end(std::chrono::milliseconds grace = {});
+  /// its last words.
+  error end();
 
  private:
   host_process(int socket, int output, std::string whose);

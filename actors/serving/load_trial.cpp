@@ -37,7 +37,8 @@ expected<void> load_trial::pass(const model_folder& folder, const cancel_token& 
     return found.error();
   auto* const hosted = dynamic_cast<hosted_skillset*>(*found);
   if (!hosted)
-    return make_error(status_code::internal, "skillset '" + std::string{folder.skills->name()} + "' has no host to try the files in");
+    return make_error(status_code::internal,
+                      "skillset '" + std::string{folder.skills->name()} + "' has no host to try the files in");
   const auto loaded = hosted->try_load(settings_of(folder), token);
   // A host can't have a stateful model, which it finds out when it has read the files.
   if (!loaded && loaded.error().code != status_code::unimplemented)
