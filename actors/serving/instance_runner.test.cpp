@@ -632,17 +632,49 @@ TEST_F(broken_test, what_a_broken_instance_had_runs_on_another_one) {
 
 TEST_F(broken_test, nothing_runs_a_third_time) {
   const auto calls = submit_batch(2);
-  std::atomic<std::size_t> runs = 0;
-  for (std::size_t i = 1; i != 3; ++i) {
-    const auto fragile = start_fragile([&](const auto&, const auto&) -> expected<void> {
-      ++runs;
+  std::vector<std::size_t> runs;
+  for (const std::size_t more : {2, 1, 1}) {
+    std::atomic<bool> ran = false;
+    const auto fragile = start_fragile([&](const auto& batch, const auto&) -> expected<void> {
+      runs.push_back(batch.size());
+      ran = true;
       return broken;
     });
-    await([&] { return runs == i; });
+    await([&] { return ran.load(); });
     leave(*fragile);
+    EXPECT_EQ(runs.back(), more);
   }
   for (const auto& call : calls)
     EXPECT_EQ(call->wait().error().cause, "it broke");
+}
+
+TEST_F(broken_test, what_breaks_every_instance_takes_nobody_along) {
+  std::vector<std::shared_ptr<recorded_call>> calls;
+  for (int i = 0; i != 6; ++i) {
+    calls.push_back(std::make_shared<recorded_call>());
+    calls.back()->input.parameters["poison"] = i == 2;
+    EXPECT_TRUE(model->submit(calls.back()));
+  }
+  std::atomic<int> breaks = 0;
+  const auto work = [&](const auto& batch, const auto& token) -> expected<void> {
+    for (const auto* item : batch)
+      if (item->request().parameters.at("poison") == parameter{true}) {
+        ++breaks;
+        return broken;
+      }
+    return answer_all(batch, token);
+  };
+  const auto first = start_fragile(work);
+  await([&] { return breaks == 1; });
+  const auto second = start_fragile(work);
+  await([&] { return breaks == 2; });
+  const auto third = start_fragile(work);
+  for (std::size_t i = 0; i != calls.size(); ++i)
+    EXPECT_EQ(calls[i]->wait().has_value(), i != 2) << i;
+  leave(*first);
+  leave(*second);
+  stop(*third);
+  EXPECT_EQ(breaks, 2);
 }
 
 TEST_F(broken_test, what_had_a_response_or_was_cancelled_ends_with_it) {

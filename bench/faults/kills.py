@@ -20,7 +20,7 @@ def measure(given):
     for name, kind, instances in CASES:
         folder = given.folder / f"kills-{name}-{instances}"
         write_models(given, folder, kind, instances)
-        with Node(given.build, folder) as node:
+        with Node(given.build, folder, log_level="off") as node:
             if instances == 1:
                 cold[name] = cold_load(given, node)
             results[name, instances] = one_case(given, node, kind, instances) | {"cold": cold[name]}

@@ -22,15 +22,16 @@ def measure(given):
     write_minilm(given, folder / "models" / "minilm", INSTANCES)
     write_identity(folder / "models" / "other", hosted=False)
     chance = random.Random(1)
-    with Node(given.build, folder) as node:
-        for model, kind in (("identity", "numbers"), ("minilm", "text"), ("other", "numbers")):
-            Client(given, node, model, kind, 1).stop()  # what is made for the first request is there
+    with Node(given.build, folder, log_level="off") as node:
         all_there = lambda: len(hosts_of(node)) == 2 * INSTANCES
         until(all_there, "the hosts' start")
+        clients = start_clients(given, node)  # once before, so that what connections and threads need is there
+        time.sleep(5)
+        for client in clients:
+            client.stop()
         time.sleep(1)
         before = held_by(node)
-        clients = [Client(given, node, "identity", "numbers", 4), Client(given, node, "minilm", "text", 4),
-                   Client(given, node, "other", "numbers", 1, 0.002)]
+        clients = start_clients(given, node)
         time.sleep(2)
         for number in range(KILLS):
             time.sleep(chance.uniform(SOONEST, LATEST))
@@ -45,6 +46,11 @@ def measure(given):
         settle(node, before)
         after = held_by(node)
     return {"asked": len(outcomes), "lost": lost(outcomes), "wrong": wrong(outcomes), "before": before, "after": after}
+
+
+def start_clients(given, node):
+    return [Client(given, node, "identity", "numbers", 4), Client(given, node, "minilm", "text", 4),
+            Client(given, node, "other", "numbers", 1, 0.002)]
 
 
 def settle(node, before):
