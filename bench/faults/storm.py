@@ -13,7 +13,6 @@ KILLS = 100
 # course: the node runs it once more, and no third time.
 SOONEST, LATEST = 0.6, 1.8
 INSTANCES = 2
-SLACK = 2  # descriptors and threads: a connection may be in the closing
 
 
 def measure(given):
@@ -70,5 +69,4 @@ def show(result):
     leaked = {what: result["after"][what] - count for what, count in result["before"].items()}
     return [Goal("no request is lost or answered wrongly", str(len(result["lost"]) + result["wrong"]),
                  not result["lost"] and not result["wrong"])] + [
-            Goal(f"no leaked {what}", str(more), more <= (SLACK if what in ("descriptors", "sockets", "threads") else 0))
-            for what, more in leaked.items()]
+            Goal(f"no leaked {what}", str(more), more <= 0) for what, more in leaked.items()]
