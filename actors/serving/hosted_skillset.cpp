@@ -2,6 +2,7 @@
 
 #include "skillsets/sdk/host/messages.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace troupe {
@@ -56,7 +57,10 @@ expected<std::unique_ptr<host_connection>> start(const host_command& command, co
                                                  const cancel_token& token) {
   const auto& bounds = settings.host;
   return host_connection::start(within(command, bounds), settings.name,
-                                {.load = bounds.start, .silence = bounds.silence, .cancel = bounds.cancel_grace},
+                                {.hello = std::min(host_connection::patience{}.hello, bounds.start),
+                                 .load = bounds.start,
+                                 .silence = bounds.silence,
+                                 .cancel = bounds.cancel_grace},
                                 token);
 }
 
