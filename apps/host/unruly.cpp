@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -122,6 +123,21 @@ answer leave_child() {
   return {{"child", std::int64_t{child}}};
 }
 
+/// The error number that a child gets for it when it wants to leave the process group.
+std::int64_t try_to_leave(int (*leave)()) {
+  const auto child = fork();
+  if (child == 0)
+    _exit(leave() < 0 ? errno : 0);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WEXITSTATUS(status);
+}
+
+answer leave_group() {
+  return {{"session", try_to_leave([] { return static_cast<int>(setsid()); })},
+          {"group", try_to_leave([] { return setpgid(0, 0); })}};
+}
+
 /// A GiB of lines.
 answer flood() {
   std::string lines;
@@ -181,6 +197,8 @@ answer act(const inference_request& request) {
   misbehave(what);
   if (what == "leave a child")
     return leave_child();
+  if (what == "leave the group")
+    return leave_group();
   if (what == "flood")
     return flood();
   if (what == "sockets")
