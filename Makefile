@@ -50,7 +50,7 @@ bench-echo: setup  ## compare the node with a bare gRPC echo
 	@bench/echo/run --build build/release
 
 bench-serve: setup  ## measure what serving costs, cancels and overload
-	@tools/build release troupe-node troupe-host bench_load bench_engine bench_cancel text_embedding
+	@tools/build release troupe-node bench_load bench_engine bench_boundary bench_cancel troupe-host text_embedding
 	@bench/serve/run --build build/release
 
 bench-faults:  ## measure what the death of host processes costs

@@ -207,8 +207,11 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
     return {};
   }
 
-  /// How long `work` would wait if it were admitted: for what runs, and for what is as urgent or more so.
+  /// How long `work` would wait if it were admitted: for what runs, and for what is as urgent or more so; not at all
+  /// for a worker who waits for work himself.
   steady_clock::duration foretold_wait(const queued_work& work) const {
+    if (order_.empty() && !idle_.empty())
+      return {};
     std::int64_t ahead = running_units_;
     for (const auto& [priority, units] : units_of_priority_)
       if (priority <= work.priority)

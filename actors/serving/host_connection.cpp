@@ -1,6 +1,7 @@
 #include "actors/serving/host_connection.hpp"
 
 #include "actors/concurrency/clock.hpp"
+#include "actors/serving/validate.hpp"
 #include "skillsets/sdk/host/messages.hpp"
 
 #include <poll.h>
@@ -21,45 +22,31 @@ namespace {
 namespace wire = host::v1;
 using std::chrono::milliseconds;
 
-/// Outputs are what the signature says, or a gateway would write nonsense.
-expected<void> check_outputs(const std::vector<tensor>& outputs, const signature& what) {
-  if (outputs.size() != what.outputs.size())
-    return make_error(status_code::internal, "the skillset gave " + std::to_string(outputs.size()) + " outputs, not " +
-                                                 std::to_string(what.outputs.size()));
-  for (std::size_t i = 0; i != outputs.size(); ++i) {
-    const auto& output = outputs[i];
-    const auto& spec = what.outputs[i];
-    const auto count = element_count(output.shape);
-    const bool right = output.name == spec.name && (spec.type == datatype::any || output.type == spec.type) && count &&
-                       (output.type == datatype::bytes
-                            ? split_bytes(output.data.view(), *count).has_value()
-                            : static_cast<std::size_t>(*count) * element_size(output.type) == output.data.size());
-    if (!right)
-      return make_error(status_code::internal, "the skillset gave output '" + output.name + "' as " +
-                                                   std::string{to_string(output.type)} + shape_to_string(output.shape) +
-                                                   " in " + std::to_string(output.data.size()) +
-                                                   " bytes, which it can't be");
-  }
-  return {};
-}
+/// How long a host does steps on its own account: long enough that asking for more costs nothing, short enough that
+/// another model gets its turn.
+constexpr milliseconds steps_at_once{20};
 
-/// Gives an answer of the host to the item that it is for; false, as the batch goes on.
+/// Gives an answer of the host to the item that it is for. True when that was its last word, which is ours where the
+/// outputs are wrong.
 expected<bool> pass_on(const wire::Answer& answer, work_item& item, const signature& what,
                        const std::shared_ptr<const void>& owner) {
   if (answer.has_failure()) {
     item.respond(host::from_wire(answer.failure()));
-  } else if (answer.has_response()) {
-    auto response = host::from_wire(answer.response(), owner);
-    if (!response)
-      return response.error();
-    if (auto right = check_outputs(response->outputs, what); !right)
-      item.respond(right.error());
-    else
-      answer.last() ? item.respond(*std::move(response)) : item.send(*std::move(response));
-  } else {
-    item.complete();
+    return true;
   }
-  return false;
+  if (!answer.has_response()) {
+    item.complete();
+    return true;
+  }
+  auto response = host::from_wire(answer.response(), owner);
+  if (!response)
+    return response.error();
+  if (auto right = validate_outputs(response->outputs, what); !right) {
+    item.respond(right.error());
+    return true;
+  }
+  answer.last() ? item.respond(*std::move(response)) : item.send(*std::move(response));
+  return answer.last();
 }
 
 error out_of_order() {
@@ -74,17 +61,27 @@ class host_connection::conversation {
  public:
   conversation(host_connection& with, cancel_token token) : with_(with), token_(std::move(token)) {
     drain_wake();
-    on_cancel_.emplace_back(token_.stop(), [this] { wake(); });
+    on_cancel_.emplace_back(token_.stop(), [this] { with_.wake(); });
   }
 
-  /// `item` is told to the host when it is cancelled.
-  void watch(const cancel_token& item) {
-    items_.push_back({item});
-    on_cancel_.emplace_back(item.stop(), [this] { wake(); });
+  /// The request of that number is told to the host when it is cancelled.
+  void watch(const cancel_token& item, std::uint32_t number) {
+    items_.push_back({item, number});
+    on_cancel_.emplace_back(item.stop(), [this] { with_.wake(); });
+  }
+
+  /// The host is told to end early when it is interrupted, or one of its requests is cancelled.
+  void pause_when_interrupted() { pausable_ = true; }
+
+  /// The request of that number is not wanted any more.
+  void take_back(std::uint32_t number) {
+    wire::ToHost one;
+    one.mutable_cancel()->set_item(number);
+    static_cast<void>(say(one));
   }
 
   /// Something is to be said. RESOURCE_EXHAUSTED when it is too long.
-  expected<void> say(const wire::ToHost& what) { return append_frame(outgoing_, what); }
+  expected<void> say(const wire::ToHost& what) { return append_frame(with_.outgoing_, what); }
 
   /// Talks until `hear` returns true for what came, or an error. The host may be silent for as long as `most`, which is
   /// for ever when it is 0; once it is cancelled, the patience with that instead. A message counts when it is complete
@@ -100,7 +97,7 @@ class host_connection::conversation {
                                                 : no_deadline;
       if (steady_clock::now() >= deadline)
         return too_late(most);
-      if (auto sent = send_some(); !sent)
+      if (auto sent = with_.send_some(); !sent)
         return sent;
       for (;;) {
         auto message = std::make_shared<wire::FromHost>();
@@ -123,13 +120,9 @@ class host_connection::conversation {
  private:
   struct watched {
     cancel_token token;
+    std::uint32_t number;
     bool told = false;
   };
-
-  void wake() const noexcept {
-    const std::uint64_t one = 1;
-    static_cast<void>(::write(with_.wake_, &one, sizeof one));
-  }
 
   void drain_wake() const noexcept {
     std::uint64_t count = 0;
@@ -143,13 +136,20 @@ class host_connection::conversation {
       all.mutable_cancel();
       static_cast<void>(say(all));
     }
-    for (std::size_t i = 0; i != items_.size(); ++i)
-      if (auto& item = items_[i]; !item.told && item.token.cancelled()) {
+    bool to_pause = pausable_ && with_.interrupted_.exchange(false);
+    for (auto& item : items_)
+      if (!item.told && item.token.cancelled()) {
         item.told = true;
-        wire::ToHost one;
-        one.mutable_cancel()->set_item(static_cast<std::uint32_t>(i));
-        static_cast<void>(say(one));
+        take_back(item.number);
+        if (pausable_ && !cancelled_at_)
+          cancelled_at_ = steady_clock::now();
+        to_pause |= pausable_;
       }
+    if (!to_pause || std::exchange(paused_, true))
+      return;
+    wire::ToHost pause;
+    pause.mutable_pause();
+    static_cast<void>(say(pause));
   }
 
   error too_late(milliseconds most) const {
@@ -161,28 +161,12 @@ class host_connection::conversation {
                       "the host process did not answer within " + std::to_string(most.count()) + " ms");
   }
 
-  expected<void> send_some() {
-    while (sent_ != outgoing_.size()) {
-      const auto n = send(with_.process_->socket(), outgoing_.data() + sent_, outgoing_.size() - sent_,
-                          MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (n >= 0)
-        sent_ += static_cast<std::size_t>(n);
-      else if (errno == EAGAIN || errno == EWOULDBLOCK)
-        return {};
-      else if (errno != EINTR)
-        return make_error(status_code::unavailable, "the host process takes nothing more");
-    }
-    outgoing_.clear();
-    sent_ = 0;
-    return {};
-  }
-
   void wait(steady_clock::time_point deadline) const {
     int timeout = -1;
     if (deadline != no_deadline)
       timeout = static_cast<int>(
           std::clamp<std::int64_t>(std::chrono::ceil<milliseconds>(deadline - steady_clock::now()).count(), 0, 60'000));
-    const short to_send = sent_ == outgoing_.size() ? 0 : POLLOUT;
+    const short to_send = with_.outgoing_.empty() ? 0 : POLLOUT;
     std::array<pollfd, 2> what{pollfd{with_.process_->socket(), static_cast<short>(POLLIN | to_send), 0},
                                pollfd{with_.wake_, POLLIN, 0}};
     if (poll(what.data(), what.size(), timeout) > 0 && what[1].revents)
@@ -192,8 +176,8 @@ class host_connection::conversation {
   host_connection& with_;
   const cancel_token token_;
   std::vector<watched> items_;
-  std::string outgoing_;
-  std::size_t sent_ = 0;
+  bool pausable_ = false;
+  bool paused_ = false;
   std::optional<steady_clock::time_point> cancelled_at_;
   std::list<std::stop_callback<std::function<void()>>> on_cancel_;
 };
@@ -207,6 +191,28 @@ host_connection::host_connection(std::unique_ptr<host_process> process, const pa
 host_connection::~host_connection() {
   process_.reset();
   close(wake_);
+}
+
+void host_connection::wake() const noexcept {
+  const std::uint64_t one = 1;
+  static_cast<void>(::write(wake_, &one, sizeof one));
+}
+
+/// Sends of what is to be sent as much as there is room for.
+expected<void> host_connection::send_some() {
+  while (sent_ != outgoing_.size()) {
+    const auto n =
+        send(process_->socket(), outgoing_.data() + sent_, outgoing_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n >= 0)
+      sent_ += static_cast<std::size_t>(n);
+    else if (errno == EAGAIN || errno == EWOULDBLOCK)
+      return {};
+    else if (errno != EINTR)
+      return make_error(status_code::unavailable, "the host process takes nothing more");
+  }
+  outgoing_.clear();
+  sent_ = 0;
+  return {};
 }
 
 /// The host is of no use any more, and is ended. One that was too late may still do so itself, and one that has closed
@@ -281,10 +287,10 @@ expected<void> host_connection::run(std::span<work_item* const> batch, const sig
                                     const cancel_token& token) {
   wire::ToHost question;
   conversation talk{*this, token};
-  for (const auto* item : batch) {
-    host::to_wire(item->request(), *question.mutable_run()->add_items());
+  for (std::uint32_t i = 0; i != batch.size(); ++i) {
+    host::to_wire(batch[i]->request(), *question.mutable_run()->add_items());
     if (batch.size() > 1)
-      talk.watch(item->token());
+      talk.watch(batch[i]->token(), i);
   }
   if (auto said = talk.say(question); !said)
     return said;
@@ -301,11 +307,78 @@ expected<void> host_connection::run(std::span<work_item* const> batch, const sig
     const auto& answer = said->answer();
     auto& item = *batch[answer.item()];
     ended[answer.item()] = answer.last() || answer.has_failure();
-    return pass_on(answer, item, what, said);
+    const auto passed = pass_on(answer, item, what, said);
+    return passed ? expected<bool>{false} : passed;
   };
   if (const auto heard = talk.talk(hear, limits_.silence); !heard)
     return give_up(heard.error());
   return failure ? expected<void>{*failure} : expected<void>{};
+}
+
+expected<void> host_connection::admit(work_item& item) {
+  wire::ToHost admission;
+  auto& what = *admission.mutable_admit();
+  what.set_item(++last_number_);
+  host::to_wire(item.request(), *what.mutable_request());
+  if (auto said = append_frame(outgoing_, admission); !said)
+    return said;
+  admitted_.push_back({last_number_, &item});
+  return {};
+}
+
+expected<void> host_connection::step(const signature& what) {
+  conversation talk{*this, {}};
+  talk.pause_when_interrupted();
+  for (const auto& each : admitted_)
+    talk.watch(each.item->token(), each.number);
+  wire::ToHost work;
+  work.mutable_work()->set_most_ms(steps_at_once.count());
+  if (auto said = talk.say(work); !said)
+    return said;
+  std::optional<error> failure;
+  const auto hear = [&](const std::shared_ptr<wire::FromHost>& said) -> expected<bool> {
+    if (said->has_done()) {
+      if (said->done().has_failure())
+        failure = host::from_wire(said->done().failure());
+      std::erase_if(admitted_, [](const auto& each) { return !each.item; });
+      return true;
+    }
+    const auto& answer = said->answer();
+    const auto who = std::find_if(admitted_.begin(), admitted_.end(),
+                                  [&](const auto& each) { return each.number == answer.item(); });
+    if (!said->has_answer() || who == admitted_.end())
+      return out_of_order();
+    if (!who->item)
+      return false;
+    const auto over = pass_on(answer, *who->item, what, said);
+    if (!over || !*over)
+      return over;
+    who->item = nullptr;
+    if (!answer.last() && !answer.has_failure())
+      talk.take_back(who->number);
+    return false;
+  };
+  if (const auto heard = talk.talk(hear, limits_.silence); !heard)
+    return give_up(heard.error());
+  return failure ? expected<void>{*failure} : expected<void>{};
+}
+
+void host_connection::evict(work_item& item) noexcept {
+  const auto who =
+      std::find_if(admitted_.begin(), admitted_.end(), [&](const auto& each) { return each.item == &item; });
+  if (who == admitted_.end())
+    return;
+  wire::ToHost cancellation;
+  cancellation.mutable_cancel()->set_item(who->number);
+  admitted_.erase(who);
+  // At once: there may be no other step for long. That the host is gone is for the next one to find out.
+  static_cast<void>(append_frame(outgoing_, cancellation));
+  static_cast<void>(send_some());
+}
+
+void host_connection::interrupt() noexcept {
+  interrupted_ = true;
+  wake();
 }
 
 void host_connection::watch(std::function<void(error)> on_broken) {

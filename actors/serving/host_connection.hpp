@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -50,6 +51,19 @@ class host_connection {
   /// Runs a batch, as `instance::run`. Outputs that are not what the signature says are INTERNAL.
   expected<void> run(std::span<work_item* const> batch, const signature& what, const cancel_token& token);
 
+  // -- Of a continuous model, as of `continuous_instance`
+
+  /// Has the host told of a request, with the next step. RESOURCE_EXHAUSTED when it is too long to cross.
+  expected<void> admit(work_item& item);
+
+  /// Has the host do steps for a short while. Ends early when somebody is cancelled, and when it is interrupted.
+  expected<void> step(const signature& what);
+
+  void evict(work_item& item) noexcept;
+
+  /// From any thread.
+  void interrupt() noexcept;
+
   /// False once the host has ended, or had to be killed.
   bool usable() const noexcept { return !broken_.load(std::memory_order_acquire); }
 
@@ -62,6 +76,14 @@ class host_connection {
 
   host_connection(std::unique_ptr<host_process> process, const patience& limits);
 
+  /// A request that a continuous model has.
+  struct admitted {
+    std::uint32_t number;
+    work_item* item;  ///< null: it has had its last word, and the host may not know yet
+  };
+
+  void wake() const noexcept;
+  expected<void> send_some();
   error give_up(const error& why);
 
   const patience limits_;
@@ -69,7 +91,12 @@ class host_connection {
   frame_reader reader_;
   host::v1::Hello hello_;
   std::atomic<bool> broken_ = false;
-  const int wake_;  // an eventfd: something was cancelled
+  const int wake_;        // an eventfd: something was cancelled, or a step is to end
+  std::string outgoing_;  // what is to be sent
+  std::size_t sent_ = 0;  // of it
+  std::vector<admitted> admitted_;
+  std::uint32_t last_number_ = 0;
+  std::atomic<bool> interrupted_ = false;
 };
 
 }  // namespace troupe

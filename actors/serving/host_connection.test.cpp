@@ -2,6 +2,7 @@
 
 #include "actors/serving/hosted_skillset.hpp"
 #include "actors/serving/testing.hpp"
+#include "skillsets/sdk/continuous_work.hpp"
 #include "skillsets/sdk/testing.hpp"
 
 #include <gmock/gmock.h>
@@ -9,13 +10,16 @@
 #include <csignal>
 #include <fstream>
 #include <future>
+#include <limits>
 #include <list>
+#include <random>
 
 namespace troupe {
 namespace {
 
 using testing::HasSubstr;
 using testing_support::await;
+using testing_support::counting_instance;
 using testing_support::recorded_item;
 using testing_support::respond;
 
@@ -123,7 +127,7 @@ TEST_F(host_test, that_gives_wrong_outputs_fails_the_request_alone) {
   EXPECT_TRUE(run(*host));
   ASSERT_TRUE(last && !*last);
   EXPECT_EQ(last->error().code, status_code::internal);
-  EXPECT_THAT(last->error().message(), HasSubstr("FP32[2, 1000] in 8 bytes"));
+  EXPECT_THAT(last->error().message(), HasSubstr("has shape [2, 1000] and not [-1]"));
   EXPECT_TRUE(host->usable());
 }
 
@@ -204,6 +208,121 @@ TEST(hosted_skillset, is_a_skillset_like_others) {
     const auto worker = (*model)->make_instance();
     ASSERT_TRUE(worker);
     EXPECT_TRUE(respond(**worker, (*model)->warm_up()));
+  }
+}
+
+/// An instance that counts, in a host with room for two requests.
+struct hosted_continuous : testing::Test {
+  hosted_continuous() {
+    skills = *hosted_skillset::open(fixture("counts"), "counts", {});
+    model = *skills->load({}, {});
+    worker = *model->make_instance();
+    engine = worker->continuous();
+  }
+
+  static recorded_item up_to(std::int32_t n, cancel_token token = {}) {
+    return recorded_item{counting_instance::up_to(n), std::move(token)};
+  }
+
+  static void step(continuous_work& work) {
+    const auto done = work.step();
+    ASSERT_TRUE(done) << done.error().message();
+  }
+
+  std::unique_ptr<hosted_skillset> skills;
+  std::unique_ptr<loaded_model> model;
+  std::unique_ptr<instance> worker;
+  continuous_instance* engine = nullptr;
+};
+
+TEST_F(hosted_continuous, works_step_by_step_as_one_in_the_node_does) {
+  ASSERT_TRUE(engine);
+  EXPECT_EQ(engine->capacity(), 2u);
+  const auto responses = run_one(*worker, counting_instance::up_to(1000), {});
+  ASSERT_TRUE(responses) << responses.error().message();
+  ASSERT_EQ(responses->size(), 1000u);
+  EXPECT_EQ(counting_instance::number(responses->back().outputs.front()), 1000);
+}
+
+TEST_F(hosted_continuous, who_cant_be_let_in_is_told_why) {
+  auto bad = up_to(-1);
+  work_item* const batch[] = {&bad};
+  EXPECT_TRUE(worker->run(batch, {}));
+  ASSERT_TRUE(bad.last);
+  EXPECT_EQ(bad.last->error().cause, "can't count to -1");
+}
+
+TEST_F(hosted_continuous, a_step_ends_early_when_it_is_interrupted_or_somebody_is_cancelled) {
+  cancel_scope scope;
+  auto endless = up_to(std::numeric_limits<std::int32_t>::max(), scope.token());
+  continuous_work work{*engine};
+  work.admit(endless);
+  std::jthread interrupter{[&](const std::stop_token& over) {
+    while (!over.stop_requested())
+      engine->interrupt();
+  }};
+  for (int i = 0; i != 10; ++i)
+    ASSERT_TRUE(work.step());
+  interrupter = {};
+  EXPECT_FALSE(endless.responses.empty());
+  std::jthread canceller{[&] { scope.cancel(make_error(status_code::cancelled, "not wanted")); }};
+  while (!work.empty())
+    ASSERT_TRUE(work.step());
+  EXPECT_EQ(endless.last->error().cause, "not wanted");
+  auto other = up_to(2);
+  work.admit(other);
+  while (!work.empty())
+    ASSERT_TRUE(work.step());
+  EXPECT_TRUE(other.last && *other.last) << "and all goes on";
+}
+
+TEST_F(hosted_continuous, one_that_dies_in_a_step_is_told_with_how) {
+  cancel_scope scope;
+  auto endless = up_to(std::numeric_limits<std::int32_t>::max());
+  continuous_work work{*engine};
+  work.admit(endless);
+  ASSERT_TRUE(work.step());
+  std::promise<void> broken;
+  worker->watch([&](const error&) { broken.set_value(); });
+  for (const auto child : testing_support::children())
+    ::kill(child, SIGKILL);
+  const auto why = [&] {
+    for (;;)
+      if (auto done = work.step(); !done)
+        return done.error();
+  }();
+  EXPECT_THAT(why.message(), HasSubstr("was killed by signal 9"));
+  EXPECT_FALSE(worker->usable());
+  EXPECT_TRUE(work.empty());
+  broken.get_future().wait();
+}
+
+TEST_F(hosted_continuous, many_come_and_go_and_each_gets_what_it_asked_for) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random{seed};
+  continuous_work work{*engine};
+  std::list<cancel_scope> scopes;
+  std::list<recorded_item> items;
+  for (int i = 0; i != 300; ++i) {
+    while (!work.has_room())
+      step(work);
+    const auto n = static_cast<std::int32_t>(random() % 20);
+    scopes.emplace_back();
+    items.push_back(up_to(n, scopes.back().token()));
+    work.admit(items.back());
+    if (random() % 5 == 0)
+      scopes.back().cancel(make_error(status_code::cancelled, "not wanted"));
+  }
+  while (!work.empty())
+    step(work);
+  for (auto& item : items) {
+    ASSERT_TRUE(item.last);
+    const auto n = counting_instance::number(item.request().inputs.front());
+    if (*item.last)
+      EXPECT_EQ(static_cast<std::int32_t>(item.responses.size()) + 1, n);
+    else
+      EXPECT_TRUE(n < 1 || item.token().cancelled()) << item.last->error().message();
   }
 }
 

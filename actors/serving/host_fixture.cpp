@@ -1,7 +1,9 @@
 /// A host that behaves as its one argument says, for the tests of those who have to bear it: well, or badly in one way.
 
 #include "skillsets/sdk/host/frames.hpp"
+#include "skillsets/sdk/host/host_server.hpp"
 #include "skillsets/sdk/host/messages.hpp"
+#include "skillsets/sdk/testing.hpp"
 
 #include <unistd.h>
 
@@ -13,11 +15,12 @@
 #include <thread>
 
 namespace troupe {
-namespace {
 
 namespace wire = host::v1;
 
 constexpr int node_socket = 3;
+
+namespace {
 
 class fixture {
  public:
@@ -162,5 +165,10 @@ class fixture {
 }  // namespace troupe
 
 int main(int count, char** arguments) {
+  if (count > 1 && std::string{arguments[1]} == "counts") {
+    troupe::testing_support::counting_skillset skills;
+    troupe::host_server server{troupe::node_socket};
+    return static_cast<int>(server.serve(skills));
+  }
   return troupe::fixture{count > 1 ? arguments[1] : "behaves"}.run();
 }

@@ -24,11 +24,31 @@ class hosted_instance final : public instance {
   const signature& signature_;  // its model's, which outlives it
 };
 
+class hosted_continuous_instance final : public continuous_instance {
+ public:
+  hosted_continuous_instance(std::unique_ptr<host_connection> host, const signature& what, std::size_t capacity)
+      : host_(std::move(host)), signature_(what), capacity_(capacity) {}
+
+  std::size_t capacity() const noexcept override { return capacity_; }
+  expected<void> admit(work_item& item) override { return host_->admit(item); }
+  expected<void> step() override { return host_->step(signature_); }
+  void evict(work_item& item) noexcept override { host_->evict(item); }
+  void interrupt() noexcept override { host_->interrupt(); }
+  bool usable() const noexcept override { return host_->usable(); }
+  void watch(std::function<void(error)> on_broken) override { host_->watch(std::move(on_broken)); }
+
+ private:
+  const std::unique_ptr<host_connection> host_;
+  const signature& signature_;  // its model's, which outlives it
+  const std::size_t capacity_;
+};
+
 /// What a host says of a model, in the words of the contract.
 struct model_description {
   signature what;
   inference_request warm_up;
   batch_policy batching;
+  std::size_t capacity;  ///< of a continuous model; 0: it works on batches
 };
 
 expected<model_description> describe(const host::v1::Loaded& loaded) {
@@ -39,7 +59,7 @@ expected<model_description> describe(const host::v1::Loaded& loaded) {
   auto warm_up = host::from_wire(*owner, owner);
   if (!warm_up)
     return warm_up.error();
-  return model_description{*std::move(what), *std::move(warm_up), host::batching_of(loaded)};
+  return model_description{*std::move(what), *std::move(warm_up), host::batching_of(loaded), loaded.capacity()};
 }
 
 /// The command that starts a host within its bounds.
@@ -86,6 +106,9 @@ class hosted_model final : public loaded_model {
         return started.error();
       host = std::move(started->first);
     }
+    if (description_.capacity > 0)
+      return std::unique_ptr<instance>{
+          std::make_unique<hosted_continuous_instance>(std::move(host), description_.what, description_.capacity)};
     return std::unique_ptr<instance>{std::make_unique<hosted_instance>(std::move(host), description_.what)};
   }
 

@@ -103,7 +103,7 @@ caf::behavior instance_actor(caf::stateful_actor<instance_state>* self, std::sha
             if (const auto instance = caf::actor_cast<caf::actor>(me))
               caf::anon_send(instance, broken);
           });
-          state.runner = std::make_shared<instance_runner>(std::move(*warm.worker), model, where.pool, where.share);
+          state.runner = instance_runner::make(std::move(*warm.worker), model, where.pool, where.share);
           state.runner->start();
           starter.deliver(caf::unit);
         }

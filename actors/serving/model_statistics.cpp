@@ -34,12 +34,20 @@ void model_statistics::request_executed(steady_clock::duration queued, steady_cl
 }
 
 void model_statistics::batch_executed(std::int64_t items, steady_clock::duration took) {
+  executed(items, items, took);
+}
+
+void model_statistics::step_executed(std::int64_t requests, std::int64_t finished, steady_clock::duration took) {
+  executed(requests, finished, took);
+}
+
+void model_statistics::executed(std::int64_t size, std::int64_t finished, steady_clock::duration took) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const std::lock_guard lock{mutex_};
-  inferences_ += static_cast<std::uint64_t>(items);
+  inferences_ += static_cast<std::uint64_t>(finished);
   ++executions_;
   last_inference_ms_ = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-  auto& infer = batches_[items];
+  auto& infer = batches_[size];
   ++infer.count;
   infer.ns += static_cast<std::uint64_t>(std::chrono::nanoseconds{took}.count());
 }

@@ -46,10 +46,10 @@ class model_statistics {
     duration_total infer;                            ///< their execution: the whole batch's, for each request in it
     duration_total output;                           ///< the writing of their answers
     std::uint64_t inferences = 0;                    ///< items
-    std::uint64_t executions = 0;                    ///< batches
-    std::uint64_t retried = 0;                       ///< batches that were run in halves because of one that failed
+    std::uint64_t executions = 0;                    ///< batches, or steps
+    std::uint64_t retried = 0;                       ///< of these that failed, and whose requests ran again
     std::uint64_t last_inference_ms = 0;             ///< since the epoch; 0: none
-    std::map<std::int64_t, duration_total> batches;  ///< their execution, by items
+    std::map<std::int64_t, duration_total> batches;  ///< their execution, by items; of steps, by requests
     std::array<std::uint64_t, 2 * all_cancel_causes.size()> cancelled{};
 
     std::uint64_t cancelled_at(cancel_cause cause, cancel_stage stage) const noexcept {
@@ -75,6 +75,11 @@ class model_statistics {
 
   /// A batch of so many items ran.
   void batch_executed(std::int64_t items, steady_clock::duration took);
+
+  /// A step with so many requests of a continuous model ran, after which requests of `finished` items had ended.
+  void step_executed(std::int64_t requests, std::int64_t finished, steady_clock::duration took);
+
+  /// A batch, or a step, failed, and its requests run again in smaller company.
   void batch_retried() noexcept { retried_.fetch_add(1, std::memory_order_relaxed); }
 
   snapshot read() const;
@@ -95,6 +100,8 @@ class model_statistics {
     std::atomic<std::uint64_t> count = 0;
     std::atomic<std::uint64_t> ns = 0;
   };
+
+  void executed(std::int64_t size, std::int64_t finished, steady_clock::duration took);
 
   total success_, fail_, cancel_, queue_, input_, infer_, output_;
   std::atomic<std::uint64_t> retried_ = 0;

@@ -82,8 +82,7 @@ struct sequence_actor_test : testing::Test {
 
   void run(scripted_batch_instance::batch_work what = add_up, std::size_t count = 1) {
     for (std::size_t i = 0; i != count; ++i) {
-      runners.push_back(
-          std::make_shared<instance_runner>(std::make_unique<scripted_batch_instance>(what), model, pool));
+      runners.push_back(instance_runner::make(std::make_unique<scripted_batch_instance>(what), model, pool));
       runners.back()->start();
     }
   }

@@ -5,6 +5,8 @@
 #include "actors/serving/served_model.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -150,6 +152,17 @@ class temporary_folder {
  private:
   std::filesystem::path path_;
 };
+
+/// The processes that this one has started, on whichever thread.
+inline std::vector<pid_t> children() {
+  std::vector<pid_t> found;
+  for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task"}) {
+    std::ifstream of_task{task.path() / "children"};
+    for (pid_t child; of_task >> child;)
+      found.push_back(child);
+  }
+  return found;
+}
 
 /// Waits until `condition` holds; the test's own time limit bounds it.
 template <class Condition>

@@ -24,18 +24,20 @@ bool fits(const std::vector<std::int64_t>& shape, const tensor_spec& spec) {
 }
 
 /// Whether the data is exactly what datatype and shape say.
-expected<void> check_bytes(const tensor& input, std::int64_t count) {
-  if (input.type == datatype::bytes) {
-    const auto elements = split_bytes(input.data.view(), count);
+expected<void> check_bytes(const tensor& value, std::int64_t count) {
+  if (value.type == datatype::bytes) {
+    const auto elements = split_bytes(value.data.view(), count);
     return elements ? expected<void>{}
-                    : wrong(input, "is malformed: " + elements.error().cause, elements.error().remedy);
+                    : make_error(status_code::invalid_argument, "is malformed: " + elements.error().cause,
+                                 elements.error().remedy);
   }
   std::int64_t bytes = 0;
-  const auto size = static_cast<std::int64_t>(element_size(input.type));
-  if (__builtin_mul_overflow(count, size, &bytes) || static_cast<std::uint64_t>(bytes) != input.data.size())
-    return wrong(input, "of shape " + shape_to_string(input.shape) + " and datatype " +
-                            std::string{to_string(input.type)} + " needs " + std::to_string(count) + " x " +
-                            std::to_string(size) + " bytes, but has " + std::to_string(input.data.size()));
+  const auto size = static_cast<std::int64_t>(element_size(value.type));
+  if (__builtin_mul_overflow(count, size, &bytes) || static_cast<std::uint64_t>(bytes) != value.data.size())
+    return make_error(status_code::invalid_argument, "of shape " + shape_to_string(value.shape) + " and datatype " +
+                                                         std::string{to_string(value.type)} + " needs " +
+                                                         std::to_string(count) + " x " + std::to_string(size) +
+                                                         " bytes, but has " + std::to_string(value.data.size()));
   return {};
 }
 
@@ -49,7 +51,27 @@ expected<void> check(const tensor& input, const tensor_spec& spec) {
   if (!fits(input.shape, spec))
     return wrong(input, "has shape " + shape_to_string(input.shape),
                  "the model takes " + shape_to_string(spec.shape) + ", where -1 is any extent");
-  return check_bytes(input, *count);
+  if (const auto right = check_bytes(input, *count); !right)
+    return wrong(input, right.error().cause, right.error().remedy);
+  return {};
+}
+
+expected<void> check_output(const tensor& output, const tensor_spec& spec) {
+  const auto bad = [&](const std::string& what) {
+    return make_error(status_code::internal, "the skillset gave output '" + output.name + "', which " + what);
+  };
+  if (output.name != spec.name)
+    return bad("stands where '" + spec.name + "' should");
+  if (spec.type != datatype::any && output.type != spec.type)
+    return bad("has datatype " + std::string{to_string(output.type)} + " and not " + std::string{to_string(spec.type)});
+  const auto count = element_count(output.shape);
+  if (!count)
+    return bad("has an impossible shape: " + count.error().cause);
+  if (!fits(output.shape, spec))
+    return bad("has shape " + shape_to_string(output.shape) + " and not " + shape_to_string(spec.shape));
+  if (const auto right = check_bytes(output, *count); !right)
+    return bad(right.error().cause);
+  return {};
 }
 
 /// Puts the inputs into the signature's order, or says which is missing, unknown or there twice.
@@ -101,6 +123,17 @@ expected<void> validate_inputs(std::vector<tensor>& inputs, const signature& exp
   for (std::size_t i = 0; i != specs.size(); ++i)
     if (const auto checked = check(inputs[i], specs[i]); !checked)
       return checked.error();
+  return {};
+}
+
+expected<void> validate_outputs(const std::vector<tensor>& outputs, const signature& expected_signature) {
+  const auto& specs = expected_signature.outputs;
+  if (outputs.size() != specs.size())
+    return make_error(status_code::internal, "the skillset gave " + std::to_string(outputs.size()) + " outputs, not " +
+                                                 std::to_string(specs.size()));
+  for (std::size_t i = 0; i != specs.size(); ++i)
+    if (const auto right = check_output(outputs[i], specs[i]); !right)
+      return right.error();
   return {};
 }
 

@@ -15,4 +15,8 @@ namespace troupe {
 expected<void> validate_inputs(std::vector<tensor>& inputs, const signature& expected_signature,
                                std::int64_t most_items);
 
+/// Holds the outputs of a host process against the signature, or a gateway would write nonsense: every output in its
+/// place, with its datatype and exactly the bytes that its shape needs. INTERNAL names the output.
+expected<void> validate_outputs(const std::vector<tensor>& outputs, const signature& expected_signature);
+
 }  // namespace troupe

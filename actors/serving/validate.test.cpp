@@ -1,6 +1,6 @@
 #include "actors/serving/validate.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <limits>
 
@@ -88,6 +88,31 @@ TEST(validate_inputs, any_type_and_rank_means_so) {
     std::vector<tensor> inputs{floats("x", shape, static_cast<std::size_t>(*element_count(shape)))};
     EXPECT_TRUE(validate_inputs(inputs, any, 1));
   }
+}
+
+TEST(validate_outputs, accepts_what_the_signature_says) {
+  const signature what{{}, {{"y", datatype::fp32, {-1, 2}}, {"text", datatype::any, {}, true}}, false};
+  EXPECT_TRUE(validate_outputs({floats("y", {3, 2}, 6), text({1}, {"one"})}, what));
+}
+
+TEST(validate_outputs, names_what_is_wrong) {
+  const signature what{{}, {{"y", datatype::fp32, {-1, 2}}}, false};
+  const auto cause = [&](std::vector<tensor> outputs) {
+    const auto checked = validate_outputs(outputs, what);
+    EXPECT_EQ(checked.error().code, status_code::internal);
+    return checked.error().cause;
+  };
+  EXPECT_EQ(cause({}), "the skillset gave 0 outputs, not 1");
+  EXPECT_EQ(cause({floats("x", {1, 2}, 2)}), "the skillset gave output 'x', which stands where 'y' should");
+  EXPECT_EQ(cause({text({1, 2}, {"a", "b"})}), "the skillset gave output 'text', which stands where 'y' should");
+  EXPECT_EQ(cause({floats("y", {2, 3}, 6)}), "the skillset gave output 'y', which has shape [2, 3] and not [-1, 2]");
+  EXPECT_EQ(cause({floats("y", {2, 2}, 3)}),
+            "the skillset gave output 'y', which of shape [2, 2] and datatype FP32 needs 4 x 4 bytes, but has 12");
+  EXPECT_EQ(cause({{"y", datatype::int32, {1, 2}, buffer::take(std::vector<std::int32_t>(2))}}),
+            "the skillset gave output 'y', which has datatype INT32 and not FP32");
+  // 2^63 bytes and then some are no bytes when they are counted in 64 bits.
+  EXPECT_THAT(cause({{"y", datatype::fp32, {1LL << 61, 2}, {}}}), testing::HasSubstr("needs 4611686018427387904 x 4"));
+  EXPECT_THAT(cause({{"y", datatype::fp32, {-2, 2}, {}}}), testing::HasSubstr("impossible shape"));
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "skillsets/sdk/run_one.hpp"
 
-#include <exception>
 #include <optional>
 #include <utility>
 
@@ -52,16 +51,6 @@ expected<std::vector<inference_response>> run_one(instance& worker, const infere
   lone_item item{request, token};
   work_item* const batch[] = {&item};
   return item.outcome(run_contained(worker, batch, token));
-}
-
-expected<void> run_contained(instance& worker, std::span<work_item* const> batch, const cancel_token& token) noexcept {
-  try {
-    return worker.run(batch, token);
-  } catch (const std::exception& e) {
-    return make_error(status_code::internal, std::string{"the skillset failed: "} + e.what());
-  } catch (...) {
-    return make_error(status_code::internal, "the skillset threw something that is no exception");
-  }
 }
 
 }  // namespace troupe

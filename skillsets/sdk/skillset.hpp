@@ -140,6 +140,8 @@ class work_item {
   virtual void set_state(std::any state);
 };
 
+class continuous_instance;
+
 /// One loaded copy of a model, ready to work. Used by one thread at a time, not always the same one.
 class instance {
  public:
@@ -166,6 +168,9 @@ class instance {
 
   /// Has `on_broken` called, at most once and from any thread, when that happens; to be called before the first `run`.
   virtual void watch(std::function<void(error)> on_broken) { static_cast<void>(on_broken); }
+
+  /// This instance, where it works step by step; null where it works on batches.
+  virtual continuous_instance* continuous() noexcept { return nullptr; }
 };
 
 /// An instance that works on one request at a time and has one response for it.
@@ -179,6 +184,34 @@ class single_instance : public instance {
       item->respond(run(item->request(), item->token()));
     return {};
   }
+};
+
+/// An instance that works on several requests at once and in steps, for engines that interleave them, as language
+/// models do. Between two steps the platform lets requests in, and takes out those that nobody wants any more: none
+/// waits for another one's end, and what is cancelled costs no more than the step that runs.
+class continuous_instance : public instance {
+ public:
+  /// How many requests it has at once, 1 or more; always the same.
+  virtual std::size_t capacity() const noexcept = 0;
+
+  /// Lets a request in, of which there are fewer than `capacity()` then. It stays until its last word, or until it is
+  /// evicted. With an error it is not in, and that is its answer.
+  virtual expected<void> admit(work_item& item) = 0;
+
+  /// One step with those that are in, one at least; gives them what came of it. Everybody who comes or goes waits for
+  /// its end, so that it should take some tens of milliseconds. An error, or an exception, evicts all: those that
+  /// have had no response run again, each alone, to find out whose fault it is.
+  virtual expected<void> step() = 0;
+
+  /// Forgets a request that is in and has had no last word.
+  virtual void evict(work_item& item) noexcept = 0;
+
+  /// Somebody waits for the end of the step. Of use where `step` goes on for several of an engine's; from any thread.
+  virtual void interrupt() noexcept {}
+
+  /// Works on a batch until all of it has ended, letting in as many as there is room for.
+  expected<void> run(std::span<work_item* const> batch, const cancel_token& token) final;
+  continuous_instance* continuous() noexcept final { return this; }
 };
 
 /// A cost that follows from the size of a request's first input alone. It has as many items as its first axis is long;

@@ -126,7 +126,7 @@ struct gateway_test : testing::Test {
     routes->insert(model);
     const tensor_spec input{"input", datatype::any, {}, true}, output{"output", datatype::any, {}, true};
     make_ready(*model, {{input}, {output}, false, decoupled});
-    runners.push_back(std::make_shared<instance_runner>(std::move(worker), model, pool));
+    runners.push_back(instance_runner::make(std::move(worker), model, pool));
     runners.back()->start();
     return model;
   }

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "skillsets/sdk/host/frames.hpp"
-#include "skillsets/sdk/skillset.hpp"
+#include "skillsets/sdk/host/host_item.hpp"
 
 #include "troupe/host/v1/host.pb.h"
 
@@ -29,11 +28,9 @@ class host_batch {
   void cancel();
 
  private:
-  class item;
-
   host_batch() = default;
 
-  std::deque<item> items_;
+  std::deque<host_item> items_;
   std::atomic<std::size_t> wanted_ = 0;
   cancel_scope scope_;  // cancelled once none of them is wanted
 };

@@ -1,6 +1,7 @@
 #include "skillsets/sdk/host/host_server.hpp"
 
 #include "skillsets/sdk/host/host_batch.hpp"
+#include "skillsets/sdk/host/host_steps.hpp"
 #include "skillsets/sdk/host/messages.hpp"
 #include "skillsets/sdk/run_one.hpp"
 
@@ -144,23 +145,43 @@ void host_server::fail(const error& why, host_exit how) {
 
 expected<void> host_server::take(const std::shared_ptr<const wire::ToHost>& message) {
   switch (message->what_case()) {
-    case wire::ToHost::kLoad: {
-      const std::lock_guard lock{mutex_};
-      if (stage_ != stage::fresh)
-        return broken_contract("a second Load");
-      stage_ = stage::loading;
-      load_ = message;
-      changed_.notify_all();
-      return {};
-    }
+    case wire::ToHost::kLoad:
+      return take_load(message);
     case wire::ToHost::kRun:
       return take_run(message);
     case wire::ToHost::kCancel:
       return take_cancel(message->cancel());
+    case wire::ToHost::kAdmit:
+      return take_admit(message);
+    case wire::ToHost::kWork:
+      return take_work(message->work());
+    case wire::ToHost::kPause:
+      return take_pause();
     case wire::ToHost::WHAT_NOT_SET:
       break;
   }
   return broken_contract("a message that says nothing");
+}
+
+expected<void> host_server::take_load(const std::shared_ptr<const wire::ToHost>& message) {
+  const std::lock_guard lock{mutex_};
+  if (stage_ != stage::fresh)
+    return broken_contract("a second Load");
+  stage_ = stage::loading;
+  task_ = [this, message] { load(*skills_, message->load()); };
+  changed_.notify_all();
+  return {};
+}
+
+/// Whether the model can be asked for something of its style, which `what` is; under the lock.
+expected<void> host_server::check_ready(const char* what, bool continuous) const {
+  if (stage_ == stage::busy)
+    return broken_contract(std::string{what} + " before the Done of the one before");
+  if (stage_ != stage::ready)
+    return broken_contract(std::string{what} + " without a Loaded before it");
+  if (continuous != (steps_ != nullptr))
+    return broken_contract(std::string{what} + " to a model that works on " + (steps_ ? "no batches" : "batches"));
+  return {};
 }
 
 expected<void> host_server::take_run(const std::shared_ptr<const wire::ToHost>& message) {
@@ -168,25 +189,56 @@ expected<void> host_server::take_run(const std::shared_ptr<const wire::ToHost>& 
   if (!batch)
     return broken_contract(batch.error().cause);
   const std::lock_guard lock{mutex_};
-  if (stage_ != stage::ready)
-    return broken_contract(stage_ == stage::busy ? "a Run before the Done of the one before"
-                                                 : "a Run without a Loaded before it");
+  if (auto can = check_ready("a Run", false); !can)
+    return can;
   stage_ = stage::busy;
-  batch_ = waiting_ = *std::move(batch);
+  batch_ = *std::move(batch);
+  task_ = [this, run = batch_] { end_work(run->run(*worker_)); };
   changed_.notify_all();
+  return {};
+}
+
+expected<void> host_server::take_admit(const std::shared_ptr<const wire::ToHost>& message) {
+  const std::lock_guard lock{mutex_};
+  if (auto can = check_ready("an Admit", true); !can)
+    return can;
+  const auto admitted = steps_->admit(message);
+  return admitted ? admitted : broken_contract(admitted.error().cause);
+}
+
+expected<void> host_server::take_work(const wire::Work& what) {
+  const std::lock_guard lock{mutex_};
+  if (auto can = check_ready("a Work", true); !can)
+    return can;
+  stage_ = stage::busy;
+  steps_->begin();
+  task_ = [this, most = std::chrono::milliseconds{what.most_ms()}] { end_work(steps_->work(most)); };
+  changed_.notify_all();
+  return {};
+}
+
+expected<void> host_server::take_pause() {
+  const std::lock_guard lock{mutex_};
+  if (steps_)
+    steps_->pause();
   return {};
 }
 
 expected<void> host_server::take_cancel(const wire::Cancel& what) {
   std::shared_ptr<host_batch> batch;
+  host_steps* steps = nullptr;
   {
     const std::lock_guard lock{mutex_};
+    if (stage_ == stage::busy || stage_ == stage::ready)
+      steps = steps_.get();
     if (stage_ == stage::busy)
       batch = batch_;
-    else if (stage_ != stage::loading)
+    else if (stage_ != stage::loading && !steps)
       return {};  // its Done was under way already
   }
   // Not under the lock: whoever watches the token is called from here.
+  if (steps)
+    return cancel_steps(*steps, what);
   if (!batch)
     load_scope_.cancel(make_error(status_code::cancelled, "the node takes the load back"));
   else if (!what.has_item())
@@ -196,31 +248,34 @@ expected<void> host_server::take_cancel(const wire::Cancel& what) {
   return {};
 }
 
+/// What is taken back must not stay in until there is other work.
+expected<void> host_server::cancel_steps(host_steps& steps, const wire::Cancel& what) {
+  steps.cancel(what.has_item() ? std::optional{what.item()} : std::nullopt);
+  const std::lock_guard lock{mutex_};
+  if (stage_ == stage::ready && !task_) {
+    task_ = [&steps] { steps.sweep(); };
+    changed_.notify_all();
+  }
+  return {};
+}
+
 // -- what becomes of it, on the thread that serves --------------------------------------------------------------------
 
 host_exit host_server::serve(skillset& skills) {
+  skills_ = &skills;
   const auto hello = contained("describing the skillset", [&] { return hello_of(skills); });
   if (!hello)
     fail(hello.error(), host_exit::internal);
-  else if (const auto said = writer_.write(*hello); said) {
-    if (const auto what = next_load())
-      load(skills, what->load());
-    while (const auto batch = next_batch())
-      run(*batch);
-  }
+  else if (const auto said = writer_.write(*hello); said)
+    while (const auto task = next_task())
+      task();
   return how_it_ended();
 }
 
-std::shared_ptr<const wire::ToHost> host_server::next_load() {
+std::function<void()> host_server::next_task() {
   std::unique_lock lock{mutex_};
-  changed_.wait(lock, [this] { return over_ || load_; });
-  return over_ ? nullptr : std::exchange(load_, nullptr);
-}
-
-std::shared_ptr<host_batch> host_server::next_batch() {
-  std::unique_lock lock{mutex_};
-  changed_.wait(lock, [this] { return over_ || waiting_; });
-  return over_ ? nullptr : std::exchange(waiting_, nullptr);
+  changed_.wait(lock, [this] { return over_ || task_; });
+  return over_ ? nullptr : std::exchange(task_, nullptr);
 }
 
 host_exit host_server::how_it_ended() {
@@ -265,18 +320,24 @@ expected<wire::FromHost> host_server::make_ready(skillset& skills, const wire::L
   if (!worker)
     return worker.error();
   worker_ = *std::move(worker);
+  if (auto* engine = worker_->continuous()) {
+    const std::lock_guard lock{mutex_};
+    steps_ = std::make_unique<host_steps>(*engine, writer_);
+  }
   wire::FromHost message;
   auto& loaded = *message.mutable_loaded();
   to_wire(model_->describe(), *loaded.mutable_signature());
   to_wire(model_->warm_up(), *loaded.mutable_warm_up());
   to_wire(model_->batching(), loaded);
+  if (const auto* engine = worker_->continuous())
+    loaded.set_capacity(static_cast<std::uint32_t>(engine->capacity()));
   return message;
 }
 
-void host_server::run(host_batch& batch) {
+void host_server::end_work(const expected<void>& came_to) {
   wire::FromHost message;
   auto& done = *message.mutable_done();
-  if (const auto came_to = batch.run(*worker_); !came_to)
+  if (!came_to)
     to_wire(came_to.error(), *done.mutable_failure());
   static_cast<void>(give(stage::ready, message));
 }

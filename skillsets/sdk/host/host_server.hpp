@@ -16,6 +16,7 @@
 namespace troupe {
 
 class host_batch;
+class host_steps;
 
 /// The host's side of host.proto: one model of a skillset, and one instance of it, worked by the thread that calls
 /// `serve`. A second thread reads, so that a Cancel arrives while work runs; a third does nothing but wait for the
@@ -49,31 +50,37 @@ class host_server {
   void fail(const error& why, host_exit how);
 
   expected<void> take(const std::shared_ptr<const host::v1::ToHost>& message);
+  expected<void> take_load(const std::shared_ptr<const host::v1::ToHost>& message);
+  expected<void> check_ready(const char* what, bool continuous) const;
   expected<void> take_run(const std::shared_ptr<const host::v1::ToHost>& message);
+  expected<void> take_admit(const std::shared_ptr<const host::v1::ToHost>& message);
+  expected<void> take_work(const host::v1::Work& what);
+  expected<void> take_pause();
   expected<void> take_cancel(const host::v1::Cancel& what);
+  expected<void> cancel_steps(host_steps& steps, const host::v1::Cancel& what);
 
-  std::shared_ptr<const host::v1::ToHost> next_load();
-  std::shared_ptr<host_batch> next_batch();
+  std::function<void()> next_task();
   host_exit how_it_ended();
   expected<void> give(stage next, const host::v1::FromHost& message);
   void load(skillset& skills, const host::v1::Load& what);
   expected<host::v1::FromHost> make_ready(skillset& skills, const host::v1::Load& what);
-  void run(host_batch& batch);
+  void end_work(const expected<void>& came_to);
 
   const int socket_;
   const end_function end_;
   frame_writer writer_;
   cancel_scope load_scope_;
+  skillset* skills_ = nullptr;  // once it serves
   std::unique_ptr<loaded_model> model_;
   std::unique_ptr<instance> worker_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  stage stage_ = stage::fresh;                    // guarded by mutex_
-  std::shared_ptr<const host::v1::ToHost> load_;  // guarded by mutex_; until it is begun
-  std::shared_ptr<host_batch> waiting_;           // guarded by mutex_; until it is begun
-  std::shared_ptr<host_batch> batch_;             // guarded by mutex_; until its Done
-  std::optional<host_exit> over_;                 // guarded by mutex_
+  stage stage_ = stage::fresh;         // guarded by mutex_
+  std::function<void()> task_;         // guarded by mutex_; what the thread that serves is to do next
+  std::shared_ptr<host_batch> batch_;  // guarded by mutex_; until its Done
+  std::unique_ptr<host_steps> steps_;  // guarded by mutex_; of a continuous model, and stays
+  std::optional<host_exit> over_;      // guarded by mutex_
 
   std::thread reader_;
   std::thread watcher_;

@@ -1,4 +1,4 @@
-#include "actors/serving/instance_runner.hpp"
+#include "actors/serving/batch_runner.hpp"
 
 #include "actors/concurrency/virtual_clock.hpp"
 #include "actors/serving/testing.hpp"
@@ -29,9 +29,9 @@ struct runner_test : testing::Test {
     testing_support::make_ready(*model);
   }
 
-  std::shared_ptr<instance_runner> start(testing_support::work what, bool immediate = false) {
+  std::shared_ptr<batch_runner> start(testing_support::work what, bool immediate = false) {
     auto runner =
-        std::make_shared<instance_runner>(std::make_unique<scripted_instance>(std::move(what), immediate), model, pool);
+        std::make_shared<batch_runner>(std::make_unique<scripted_instance>(std::move(what), immediate), model, pool);
     runner->start();
     return runner;
   }
@@ -47,7 +47,7 @@ struct runner_test : testing::Test {
   }
 
   /// Stops a runner and waits for its end.
-  void stop(instance_runner& runner) {
+  void stop(batch_runner& runner) {
     std::binary_semaphore stopped{0};
     runner.stop(make_error(status_code::unavailable, "stopping"), [&] { stopped.release(); });
     stopped.acquire();
@@ -241,7 +241,7 @@ TEST_F(runner_test, models_take_turns_on_a_busy_pool) {
     };
   };
   const auto a = start(note('a'));
-  const auto b = std::make_shared<instance_runner>(std::make_unique<scripted_instance>(note('b')), other, pool);
+  const auto b = std::make_shared<batch_runner>(std::make_unique<scripted_instance>(note('b')), other, pool);
   b->start();
   std::vector<std::shared_ptr<recorded_call>> calls;
   for (int i = 0; i != 3; ++i) {
@@ -386,7 +386,7 @@ struct batch_test : runner_test {
       sizes.push_back(batch.size());
       return what(batch, token);
     };
-    runner = std::make_shared<instance_runner>(
+    runner = std::make_shared<batch_runner>(
         std::make_unique<testing_support::scripted_batch_instance>(std::move(held_back)), model, pool);
     runner->start();
     submit();
@@ -409,7 +409,7 @@ struct batch_test : runner_test {
 
   std::binary_semaphore running{0}, go{0};
   std::vector<std::size_t> sizes;
-  std::shared_ptr<instance_runner> runner;
+  std::shared_ptr<batch_runner> runner;
 
  private:
   bool first_ = true;
@@ -593,13 +593,13 @@ struct broken_test : runner_test {
     return calls;
   }
 
-  std::shared_ptr<instance_runner> start_fragile(testing_support::scripted_batch_instance::batch_work what) {
-    auto runner = std::make_shared<instance_runner>(std::make_unique<fragile_instance>(std::move(what)), model, pool);
+  std::shared_ptr<batch_runner> start_fragile(testing_support::scripted_batch_instance::batch_work what) {
+    auto runner = std::make_shared<batch_runner>(std::make_unique<fragile_instance>(std::move(what)), model, pool);
     runner->start();
     return runner;
   }
 
-  static void leave(instance_runner& runner) {
+  static void leave(batch_runner& runner) {
     std::binary_semaphore left{0};
     runner.leave([&] { left.release(); });
     left.acquire();
@@ -716,7 +716,7 @@ TEST_P(runner_stress, every_admitted_call_is_answered_once) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   constexpr int callers = 3, each = 2000;
   std::vector<std::vector<std::shared_ptr<recorded_call>>> admitted(callers);
-  std::vector<std::shared_ptr<instance_runner>> runners;
+  std::vector<std::shared_ptr<batch_runner>> runners;
   for (int i = 0; i != 2; ++i)
     runners.push_back(start(nothing, GetParam()));
   std::atomic<bool> done = false;
@@ -764,7 +764,7 @@ TEST_P(runner_stress, no_call_is_lost_when_everything_ends_at_once) {
   for (int round = 0; round != 60; ++round) {
     pool = std::make_shared<executor_pool>("CPU", pool_capacity{2});
     testing_support::make_ready(*model);
-    std::vector<std::shared_ptr<instance_runner>> runners{start(nothing, GetParam()), start(nothing, GetParam())};
+    std::vector<std::shared_ptr<batch_runner>> runners{start(nothing, GetParam()), start(nothing, GetParam())};
     std::vector<std::vector<std::shared_ptr<recorded_call>>> calls(3);
     {
       std::vector<std::jthread> threads;
