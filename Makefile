@@ -7,7 +7,7 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo bench-kernel bench-serve install format tidy clean
+.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo bench-kernel bench-serve bench-faults install format tidy clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
@@ -52,6 +52,11 @@ bench-echo: setup  ## compare the node with a bare gRPC echo
 bench-serve: setup  ## measure what serving costs, cancels and overload
 	@tools/build release troupe-node bench_load bench_engine bench_boundary bench_cancel troupe-host text_embedding
 	@bench/serve/run --build build/release
+
+bench-faults:  ## measure what the death of host processes costs
+	@tools/setup --python
+	@tools/build release troupe troupe-node troupe-host text_embedding
+	@bench/faults/run --build build/release
 
 bench-kernel:  ## compare the concurrency kernel with Asio, CAF, moodycamel and AnyIO
 	@tools/setup --bench

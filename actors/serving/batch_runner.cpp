@@ -1,8 +1,10 @@
 #include "actors/serving/batch_runner.hpp"
 
 #include "actors/concurrency/log.hpp"
+#include "actors/serving/stuck_watch.hpp"
 #include "skillsets/sdk/run_one.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <list>
 #include <stop_token>
@@ -39,6 +41,11 @@ class shared_fate {
   cancel_scope scope_;
   std::list<std::stop_callback<one_less>> watches_;
 };
+
+/// It, or one of its neighbours: so it runs alone, and takes nobody along if it was its own fault.
+bool has_broken_an_instance(const running_item& item) {
+  return item.call()->ran_before;
+}
 
 }  // namespace
 
@@ -160,10 +167,16 @@ void batch_runner::execute() {
     units += work->cost.units();
   }
   log_event(spdlog::level::trace, "executing", {{"model", model_->name()}, {"requests", items_.size()}});
-  if (items_.size() == 1) {
-    run_items(0, 1, items_.front().token());
+  const bool alone = items_.size() == 1 || std::any_of(items_.begin(), items_.end(), has_broken_an_instance);
+  if (alone) {
+    for (std::size_t i = 0; i != items_.size() && worker_->usable(); ++i) {
+      const auto token = items_[i].token();
+      const stuck_watch watch{*model_, token};
+      run_items(i, i + 1, token);
+    }
   } else {
     const shared_fate all{items_};
+    const stuck_watch watch{*model_, all.token()};
     run_items(0, items_.size(), all.token());
   }
   const auto took = steady_clock::now() - began;

@@ -1,7 +1,9 @@
 #include "actors/serving/batch_runner.hpp"
 
+#include "actors/concurrency/virtual_clock.hpp"
 #include "actors/serving/testing.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 namespace troupe {
 namespace {
 
+using testing::HasSubstr;
 using testing_support::await;
 using testing_support::recorded_call;
 using testing_support::scripted_instance;
@@ -138,6 +141,41 @@ TEST_F(runner_test, stopping_cancels_what_runs_and_leaves_what_is_queued) {
   const auto next = start(nothing);
   EXPECT_TRUE(queued->wait()) << "the next instance takes it";
   stop(*next);
+}
+
+TEST_F(runner_test, an_instance_that_goes_on_with_what_was_cancelled_is_told_of_until_it_ends) {
+  virtual_clock time{steady_clock::now()};
+  const auto grace = model->folder().host.cancel_grace;
+  std::binary_semaphore running{0}, go_on{0};
+  const auto runner = start([&](const auto& request, const auto& token) {
+    running.release();
+    go_on.acquire();
+    return nothing(request, token);
+  });
+  const auto call = std::make_shared<recorded_call>(scope_options{.clock = &time});
+  EXPECT_TRUE(model->submit(call));
+  running.acquire();
+  time.advance(2 * grace);
+  EXPECT_EQ(model->stuck().now, 0u) << "nobody has cancelled it";
+  call->scope().cancel(make_error(status_code::cancelled, "gone"));
+  time.advance(grace - std::chrono::milliseconds{1});
+  EXPECT_EQ(model->stuck().now, 0u);
+  EXPECT_EQ(model->current().reason, "");
+  time.advance(std::chrono::milliseconds{1});
+  EXPECT_EQ(model->stuck().now, 1u);
+  EXPECT_EQ(model->current().state, model_state::ready);
+  EXPECT_THAT(model->current().reason, HasSubstr("1 of 1 instances is stuck in work that was cancelled"));
+  go_on.release();
+  await([&] { return model->stuck().now == 0; });
+  EXPECT_EQ(model->stuck().ever, 1u);
+  EXPECT_EQ(model->current().reason, "");
+  const auto next = submit();
+  running.acquire();
+  go_on.release();
+  EXPECT_TRUE(next->wait());
+  time.advance(2 * grace);
+  EXPECT_EQ(model->stuck().ever, 1u);
+  stop(*runner);
 }
 
 TEST_F(runner_test, an_instance_that_was_woken_and_is_stopped_wakes_the_next_one) {
@@ -594,17 +632,49 @@ TEST_F(broken_test, what_a_broken_instance_had_runs_on_another_one) {
 
 TEST_F(broken_test, nothing_runs_a_third_time) {
   const auto calls = submit_batch(2);
-  std::atomic<std::size_t> runs = 0;
-  for (std::size_t i = 1; i != 3; ++i) {
-    const auto fragile = start_fragile([&](const auto&, const auto&) -> expected<void> {
-      ++runs;
+  std::vector<std::size_t> runs;
+  for (const std::size_t more : {2, 1, 1}) {
+    std::atomic<bool> ran = false;
+    const auto fragile = start_fragile([&](const auto& batch, const auto&) -> expected<void> {
+      runs.push_back(batch.size());
+      ran = true;
       return broken;
     });
-    await([&] { return runs == i; });
+    await([&] { return ran.load(); });
     leave(*fragile);
+    EXPECT_EQ(runs.back(), more);
   }
   for (const auto& call : calls)
     EXPECT_EQ(call->wait().error().cause, "it broke");
+}
+
+TEST_F(broken_test, what_breaks_every_instance_takes_nobody_along) {
+  std::vector<std::shared_ptr<recorded_call>> calls;
+  for (int i = 0; i != 6; ++i) {
+    calls.push_back(std::make_shared<recorded_call>());
+    calls.back()->input.parameters["poison"] = i == 2;
+    EXPECT_TRUE(model->submit(calls.back()));
+  }
+  std::atomic<int> breaks = 0;
+  const auto work = [&](const auto& batch, const auto& token) -> expected<void> {
+    for (const auto* item : batch)
+      if (item->request().parameters.at("poison") == parameter{true}) {
+        ++breaks;
+        return broken;
+      }
+    return answer_all(batch, token);
+  };
+  const auto first = start_fragile(work);
+  await([&] { return breaks == 1; });
+  const auto second = start_fragile(work);
+  await([&] { return breaks == 2; });
+  const auto third = start_fragile(work);
+  for (std::size_t i = 0; i != calls.size(); ++i)
+    EXPECT_EQ(calls[i]->wait().has_value(), i != 2) << i;
+  leave(*first);
+  leave(*second);
+  stop(*third);
+  EXPECT_EQ(breaks, 2);
 }
 
 TEST_F(broken_test, what_had_a_response_or_was_cancelled_ends_with_it) {

@@ -1,6 +1,7 @@
 #include "actors/serving/continuous_runner.hpp"
 
 #include "actors/concurrency/log.hpp"
+#include "actors/serving/stuck_watch.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -126,7 +127,9 @@ bool continuous_runner::has_room() const noexcept {
 void continuous_runner::take_in(const request_queue::batch& calls) {
   for (const auto& call : calls) {
     calls_.push_back(call);
-    guests_.push_back({{std::static_pointer_cast<inference_call>(call), *model_}, steady_clock::now()});
+    auto& one =
+        guests_.emplace_back(guest{{std::static_pointer_cast<inference_call>(call), *model_}, steady_clock::now()});
+    one.suspect = one.item.call()->ran_before;
   }
 }
 
@@ -157,7 +160,7 @@ void continuous_runner::step() {
     let_in();
   const auto began = steady_clock::now();
   const auto size = in_.size();
-  const auto done = in_.step();
+  const auto done = step_watched();
   const auto took = steady_clock::now() - began;
   std::int64_t finished = 0;
   for (auto& each : guests_) {
@@ -173,6 +176,14 @@ void continuous_runner::step() {
   else if (!done)
     settle(done.error(), size == 1);
   forget_ended();
+}
+
+expected<void> continuous_runner::step_watched() {
+  stuck_watch watch{*model_};
+  for (const auto& each : guests_)
+    if (each.in)
+      watch.add(each.item.token());
+  return in_.step();
 }
 
 /// A step failed, and nobody is in any more. One who was alone has his answer; of the others, those who have had no
@@ -197,14 +208,14 @@ void continuous_runner::settle(const error& why, bool alone) {
             {{"model", model_->name()}, {"requests", again}, {"reason", why.message()}});
 }
 
-/// Nobody can be worked on any more. With an instance that broke some may go to another one.
+/// Nobody can be worked on any more. With an instance that broke some may go to another one, and who was not in does.
 void continuous_runner::end_all(const error& why) {
   in_.evict_all();
   std::vector<std::shared_ptr<inference_call>> back;
   for (auto& each : guests_) {
     if (worker_->usable())
       each.item.respond(why);
-    else if (!each.item.ended())
+    else if (each.in && !each.item.ended())
       each.item.broken(why);
     if (!each.item.ended()) {
       model_->calls().ran(each.item.call()->cost.units(), each.share);

@@ -18,7 +18,7 @@ namespace troupe {
 /// its requests.
 ///
 /// A step that fails evicts all. Those that had no response are let in again, each alone: whoever makes it fail then is
-/// the one whose fault it is.
+/// the one whose fault it is. So are those that come from an instance that broke.
 class continuous_runner final : public instance_runner,
                                 private pending<request_queue::told_by>,
                                 public std::enable_shared_from_this<continuous_runner> {
@@ -38,7 +38,7 @@ class continuous_runner final : public instance_runner,
     steady_clock::time_point began;
     steady_clock::duration share{};  ///< of the time of its steps
     bool in = false;
-    bool suspect = false;  ///< in a step that failed, and to be let in alone
+    bool suspect = false;  ///< in a step that failed or broke its instance, and to be let in alone
   };
 
   void wake() noexcept override;
@@ -49,6 +49,7 @@ class continuous_runner final : public instance_runner,
   void take_in(const request_queue::batch& calls);
   void let_in();
   void step();
+  expected<void> step_watched();
   void settle(const error& why, bool alone);
   void end_all(const error& why);
   void forget_ended();

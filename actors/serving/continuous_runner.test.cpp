@@ -1,5 +1,6 @@
 #include "actors/serving/continuous_runner.hpp"
 
+#include "actors/concurrency/virtual_clock.hpp"
 #include "actors/serving/testing.hpp"
 #include "skillsets/sdk/testing.hpp"
 
@@ -244,6 +245,77 @@ TEST_F(continuous_runner_test, what_a_broken_one_has_not_answered_at_all_runs_el
   dying->leave([&] { left.release(); });
   left.acquire();
   stop(*next);
+}
+
+/// Answers who is in, and breaks when one of them is poison.
+class picky_instance final : public continuous_instance {
+ public:
+  explicit picky_instance(std::atomic<int>& breaks) : breaks_(breaks) {}
+
+  std::size_t capacity() const noexcept override { return 4; }
+  expected<void> admit(work_item& item) override {
+    in_.push_back(&item);
+    return {};
+  }
+  expected<void> step() override {
+    for (const auto* item : in_)
+      if (item->request().parameters.count("poison") > 0) {
+        broken_ = true;
+        ++breaks_;
+        return make_error(status_code::unavailable, "poisoned");
+      }
+    for (auto* item : std::exchange(in_, {}))
+      item->respond(inference_response{});
+    return {};
+  }
+  void evict(work_item& item) noexcept override { std::erase(in_, &item); }
+  bool usable() const noexcept override { return !broken_; }
+
+ private:
+  std::atomic<int>& breaks_;
+  std::vector<work_item*> in_;
+  bool broken_ = false;
+};
+
+TEST_F(continuous_runner_test, who_breaks_every_instance_takes_nobody_along) {
+  std::vector<std::shared_ptr<recorded_call>> calls;
+  for (int i = 0; i != 4; ++i) {
+    calls.push_back(std::make_shared<recorded_call>());
+    calls.back()->input = counting_instance::up_to(1);
+    if (i == 1)
+      calls.back()->input.parameters["poison"] = true;
+    EXPECT_TRUE(model->submit(calls.back()));
+  }
+  std::atomic<int> breaks = 0;
+  std::vector<std::shared_ptr<continuous_runner>> runners;
+  for (int i = 0; i != 3; ++i) {
+    runners.push_back(std::make_shared<continuous_runner>(std::make_unique<picky_instance>(breaks), model, pool));
+    runners.back()->start();
+    await([&] { return breaks == std::min(i + 1, 2); });
+  }
+  for (std::size_t i = 0; i != calls.size(); ++i)
+    EXPECT_EQ(calls[i]->wait().has_value(), i != 1) << i;
+  EXPECT_EQ(breaks, 2);
+  for (const auto& runner : runners)
+    stop(*runner);
+}
+
+TEST_F(continuous_runner_test, a_step_that_goes_on_with_what_was_cancelled_is_told_of_until_it_ends) {
+  virtual_clock time{steady_clock::now()};
+  hold_steps();
+  const auto runner = start();
+  const auto call = std::make_shared<recorded_call>(scope_options{.clock = &time});
+  call->input = counting_instance::up_to(1'000'000);
+  EXPECT_TRUE(model->submit(call));
+  stepping.acquire();
+  call->scope().cancel(make_error(status_code::cancelled, "not wanted"));
+  EXPECT_EQ(model->stuck().now, 0u);
+  time.advance(model->folder().host.cancel_grace);
+  EXPECT_EQ(model->stuck().now, 1u);
+  go.release();
+  await([&] { return model->stuck().now == 0; });
+  stop(*runner);
+  EXPECT_EQ(model->stuck().ever, 1u);
 }
 
 TEST_F(continuous_runner_test, everybody_gets_one_last_word_whatever_happens) {

@@ -85,18 +85,20 @@ class host_connection::conversation {
     return with_.outgoing_.append(what, std::move(files));
   }
 
-  /// Talks until `hear` returns true for what came, or an error. The host has `in_all` for it; once it is cancelled,
-  /// the patience with that instead. An error means that the host can't be used any more.
+  /// Talks until `hear` returns true for what came, or an error. The host may be silent for as long as `most`, which is
+  /// for ever when it is 0; once it is cancelled, the patience with that instead. A message counts when it is complete
+  /// and heard: one that never gets there is none, and who is slow to take what was heard is not the host. An error
+  /// means that the host can't be used any more.
   expected<void> talk(const std::function<expected<bool>(const std::shared_ptr<wire::FromHost>&)>& hear,
-                      std::optional<milliseconds> in_all) {
-    const auto began = steady_clock::now();
+                      milliseconds most) {
+    auto last = steady_clock::now();
     for (;;) {
       tell_cancellations();
-      const auto deadline = cancelled_at_ ? *cancelled_at_ + with_.limits_.cancel
-                            : in_all      ? began + *in_all
-                                          : no_deadline;
+      const auto deadline = cancelled_at_       ? *cancelled_at_ + with_.limits_.cancel
+                            : most.count() != 0 ? last + most
+                                                : no_deadline;
       if (steady_clock::now() >= deadline)
-        return too_late(in_all);
+        return too_late(most);
       if (auto sent = with_.outgoing_.send_some(with_.process_->socket()); !sent)
         return sent;
       for (;;) {
@@ -111,6 +113,7 @@ class host_connection::conversation {
           return over.error();
         if (*over)
           return {};
+        last = steady_clock::now();
       }
       wait(deadline);
     }
@@ -151,13 +154,13 @@ class host_connection::conversation {
     static_cast<void>(say(pause));
   }
 
-  error too_late(const std::optional<milliseconds>& in_all) const {
+  error too_late(milliseconds most) const {
     if (cancelled_at_)
       return make_error(status_code::deadline_exceeded, "the host process ignored for " +
                                                             std::to_string(with_.limits_.cancel.count()) +
                                                             " ms that its work was cancelled");
     return make_error(status_code::deadline_exceeded,
-                      "the host process did not answer within " + std::to_string(in_all->count()) + " ms");
+                      "the host process did not answer within " + std::to_string(most.count()) + " ms");
   }
 
   void wait(steady_clock::time_point deadline) const {
@@ -197,9 +200,14 @@ void host_connection::wake() const noexcept {
   static_cast<void>(::write(wake_, &one, sizeof one));
 }
 
-/// The host is of no use any more, and is killed.
+/// The host is of no use any more, and is ended. One that was too late may still do so itself, and one that has closed
+/// its socket is probably about to: what is killed doesn't tell how it would have ended.
 error host_connection::give_up(const error& why) {
   broken_.store(true, std::memory_order_release);
+  if (why.code == status_code::deadline_exceeded)
+    process_->ask_to_end();
+  if (why.code == status_code::deadline_exceeded || why.code == status_code::unavailable)
+    process_->wait(limits_.end);
   const auto ended = process_->end();
   // That the other end is gone says less than how it went.
   return why.code == status_code::unavailable
@@ -289,7 +297,7 @@ expected<void> host_connection::run(std::span<work_item* const> batch, const sig
     const auto passed = pass_on(answer, item, what, said, reader_.take_files());
     return passed ? expected<bool>{false} : passed;
   };
-  if (const auto heard = talk.talk(hear, std::nullopt); !heard)
+  if (const auto heard = talk.talk(hear, limits_.silence); !heard)
     return give_up(heard.error());
   if (!failure)
     return {};
@@ -340,7 +348,7 @@ expected<void> host_connection::step(const signature& what) {
       talk.take_back(who->number);
     return false;
   };
-  if (const auto heard = talk.talk(hear, std::nullopt); !heard)
+  if (const auto heard = talk.talk(hear, limits_.silence); !heard)
     return give_up(heard.error());
   return failure ? expected<void>{*failure} : expected<void>{};
 }

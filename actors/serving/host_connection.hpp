@@ -23,14 +23,17 @@ namespace troupe {
 
 /// The conversation with one host (host.proto): what it is, a model for it, batches. For one thread at a time, not
 /// always the same one. Whatever the host does, a call ends: what isn't answered in time, or isn't an answer, costs the
-/// host its life.
+/// host its life. One that is merely late is asked to end before it is killed.
 class host_connection {
  public:
-  /// How long a host may take to say what it is, to load, and to end what was cancelled.
+  /// How long a host may take to say what it is, to load, to say the next thing of a batch, to end what was cancelled,
+  /// and to end itself when it is asked to, or has closed its socket.
   struct patience {
     std::chrono::milliseconds hello = std::chrono::seconds{30};
     std::chrono::milliseconds load = std::chrono::minutes{5};
+    std::chrono::milliseconds silence = std::chrono::minutes{1};  ///< 0: for ever
     std::chrono::milliseconds cancel = std::chrono::seconds{2};
+    std::chrono::milliseconds end = std::chrono::milliseconds{200};
   };
 
   /// Starts a host and hears what it is. UNAVAILABLE with how it ended, DEADLINE_EXCEEDED, or FAILED_PRECONDITION for

@@ -68,7 +68,7 @@ struct host_test : testing::Test {
 
   const signature what{{{"in", datatype::fp32, {-1}}}, {{"out", datatype::fp32, {-1}}}, true};
   cancel_scope scope;
-  host_connection::patience limits{std::chrono::seconds{30}, std::chrono::seconds{30}, std::chrono::milliseconds{50}};
+  host_connection::patience limits{.cancel = std::chrono::milliseconds{50}};
   std::optional<expected<inference_response>> last;
 };
 
@@ -131,18 +131,48 @@ TEST_F(host_test, that_gives_wrong_outputs_fails_the_request_alone) {
   EXPECT_TRUE(host->usable());
 }
 
-TEST_F(host_test, that_ignores_cancellation_loses_its_life) {
-  const auto host = ready("ignores cancellation");
+/// How a host ends whose batch is cancelled.
+error ends_when_cancelled(host_connection& host, const signature& what) {
+  std::promise<error> how;
+  host.watch([&](const error& ended) { how.set_value(ended); });
   cancel_scope mine;
   auto done = std::async(std::launch::async, [&] {
-    recorded_item item{request(), mine.token()};
+    recorded_item item{host_test::request(), mine.token()};
     work_item* const batch[] = {&item};
-    return host->run(batch, what, mine.token());
+    return host.run(batch, what, mine.token());
   });
   mine.cancel(make_error(status_code::cancelled, "not wanted"));
-  const auto why = done.get();
-  EXPECT_THAT(why.error().message(), HasSubstr("ignored for 50 ms that its work was cancelled"));
-  EXPECT_FALSE(host->usable());
+  EXPECT_THAT(done.get().error().message(), HasSubstr("ignored for 50 ms that its work was cancelled"));
+  EXPECT_FALSE(host.usable());
+  return how.get_future().get();
+}
+
+TEST_F(host_test, that_ignores_cancellation_is_asked_to_end) {
+  EXPECT_THAT(ends_when_cancelled(*ready("ignores cancellation"), what).message(), HasSubstr("killed by signal 15"));
+}
+
+TEST_F(host_test, that_ignores_that_too_loses_its_life) {
+  EXPECT_THAT(ends_when_cancelled(*ready("ignores being asked to end"), what).message(),
+              HasSubstr("killed by signal 9"));
+}
+
+TEST_F(host_test, that_says_nothing_while_it_works_is_not_waited_for) {
+  limits.silence = std::chrono::milliseconds{50};
+  EXPECT_THAT(breaks("ignores cancellation").message(), HasSubstr("did not answer within 50 ms, and was killed"));
+  EXPECT_THAT(breaks("announces more than it sends").message(), HasSubstr("did not answer within 50 ms"));
+}
+
+TEST_F(host_test, that_answers_now_and_then_may_take_its_time) {
+  limits.silence = std::chrono::milliseconds{2500};
+  const auto host = ready("takes its time");
+  std::list<recorded_item> items;
+  std::vector<work_item*> batch;
+  for (int i = 0; i != 8; ++i)
+    batch.push_back(&items.emplace_back(request()));
+  const auto began = steady_clock::now();
+  EXPECT_TRUE(host->run(batch, what, {}));
+  EXPECT_GT(steady_clock::now() - began, limits.silence);
+  EXPECT_TRUE(items.back().last && *items.back().last);
 }
 
 TEST_F(host_test, takes_its_children_along) {

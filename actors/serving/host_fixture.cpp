@@ -7,10 +7,12 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 namespace troupe {
 
@@ -99,8 +101,11 @@ class fixture {
     // The first batch is the warm-up.
     if (batches_++ > 0)
       misbehave();
-    for (int i = 0; i != batch.items_size(); ++i)
+    for (int i = 0; i != batch.items_size(); ++i) {
+      if (batches_ > 1 && is("takes its time"))
+        std::this_thread::sleep_for(std::chrono::milliseconds{400});
       answer(static_cast<std::uint32_t>(i), batch.items(i));
+    }
     if (batches_ > 1 && is("answers twice"))
       answer(0, batch.items(0));
     wire::FromHost done;
@@ -115,8 +120,14 @@ class fixture {
       crash(SIGABRT);
     if (is("exits"))
       std::_Exit(0);
-    if (is("ignores cancellation"))
+    if (is("ignores being asked to end"))
+      std::signal(SIGTERM, SIG_IGN);
+    if (is("ignores cancellation") || is("ignores being asked to end"))
       wait_for_ever();
+    if (is("announces more than it sends")) {
+      static_cast<void>(::write(node_socket, "\x00\x01\x00\x00 and that is all", 21));
+      wait_for_ever();
+    }
     if (is("closes its socket")) {
       close(node_socket);
       wait_for_ever();

@@ -139,9 +139,14 @@ host_process::~host_process() {
 }
 
 void host_process::kill() noexcept {
+  signal(SIGKILL);
+}
+
+/// To the whole group, while its id is its own.
+void host_process::signal(int number) noexcept {
   const std::lock_guard lock{mutex_};
   if (!ended_ && id_ > 0)
-    ::kill(-id_, SIGKILL);
+    ::kill(-id_, number);
 }
 
 void host_process::watch(std::function<void(error)> on_end) {
@@ -156,16 +161,24 @@ void host_process::watch(std::function<void(error)> on_end) {
     on_end(*ended);
 }
 
+void host_process::ask_to_end() noexcept {
+  signal(SIGTERM);
+}
+
+void host_process::wait(std::chrono::milliseconds most) const noexcept {
+  pollfd ending{handle_, POLLIN, 0};
+  static_cast<void>(poll(&ending, 1, static_cast<int>(most.count())));
+}
+
 error host_process::end() {
   for (;;) {
     {
       const std::lock_guard lock{mutex_};
       if (ended_)
         return *ended_;
-      ::kill(-id_, SIGKILL);
     }
-    pollfd wait_for{handle_, POLLIN, 0};
-    static_cast<void>(poll(&wait_for, 1, 10));
+    kill();
+    wait(std::chrono::milliseconds{10});
   }
 }
 

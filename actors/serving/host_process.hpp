@@ -46,6 +46,12 @@ class host_process {
   /// Has `on_end` called once it has ended, with how; at once when it has. From another thread. To be called once.
   void watch(std::function<void(error)> on_end);
 
+  /// SIGTERM for the whole group, which it may heed or not.
+  void ask_to_end() noexcept;
+
+  /// Waits until it has ended, for as long as `most`.
+  void wait(std::chrono::milliseconds most) const noexcept;
+
   /// Kills it if it still runs, waits until it has ended, and tells how: UNAVAILABLE with its signal or exit code, and
   /// its last words.
   error end();
@@ -54,6 +60,7 @@ class host_process {
   host_process(int socket, int output, std::string whose);
 
   int spawn(const host_command& command, int socket, int output);
+  void signal(int number) noexcept;
   void follow();
   void read_output();
   void say(std::string line);

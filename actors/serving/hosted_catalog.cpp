@@ -21,6 +21,12 @@ class hosted_catalog::entry {
 
   const file_identity& of() const noexcept { return of_; }
 
+  /// The skillset, where there is one; null otherwise.
+  std::shared_ptr<skillset> known() {
+    const std::lock_guard lock{mutex_};
+    return answer_ && *answer_ ? **answer_ : nullptr;
+  }
+
   /// The answer that there is, or what `ask` says, of which one runs at a time. Those who come meanwhile get its
   /// answer, too, unless it was given up.
   answer get(bool refusals_too, const cancel_token& token, const std::function<answer()>& ask) {
@@ -71,6 +77,15 @@ expected<std::shared_ptr<skillset>> hosted_catalog::describe(const skillset_file
   if (!place)
     return place.error();
   return (*place)->get(true, token, [&] { return ask(what, token); });
+}
+
+std::vector<std::shared_ptr<skillset>> hosted_catalog::known() const {
+  const std::lock_guard lock{mutex_};
+  std::vector<std::shared_ptr<skillset>> found;
+  for (const auto& [place, entry] : entries_)
+    if (auto skills = entry->known())
+      found.push_back(std::move(skills));
+  return found;
 }
 
 /// That of the file as it is now. What was known of it before goes.

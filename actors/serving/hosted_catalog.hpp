@@ -9,6 +9,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 namespace troupe {
 
@@ -32,6 +34,9 @@ class hosted_catalog {
   /// The same, with refusals remembered as long as the file stays as it is, and until a `find` goes better.
   expected<std::shared_ptr<skillset>> describe(const skillset_file& what, const cancel_token& token);
 
+  /// Those that are known at this moment.
+  std::vector<std::shared_ptr<skillset>> known() const;
+
  private:
   class entry;
 
@@ -40,7 +45,7 @@ class hosted_catalog {
   expected<std::shared_ptr<skillset>> ask(const skillset_file& what, const cancel_token& token) const;
 
   const std::filesystem::path host_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<entry>> entries_;  // guarded by mutex_; by path, or by name of what is built in
 };
 

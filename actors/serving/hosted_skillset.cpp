@@ -2,6 +2,7 @@
 
 #include "skillsets/sdk/host/messages.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace troupe {
@@ -74,6 +75,17 @@ host_command within(host_command command, const host_settings& bounds) {
   return command;
 }
 
+expected<std::unique_ptr<host_connection>> start(const host_command& command, const model_settings& settings,
+                                                 const cancel_token& token) {
+  const auto& bounds = settings.host;
+  return host_connection::start(within(command, bounds), settings.name,
+                                {.hello = std::min(host_connection::patience{}.hello, bounds.start),
+                                 .load = bounds.start,
+                                 .silence = bounds.silence,
+                                 .cancel = bounds.cancel_grace},
+                                token);
+}
+
 class hosted_model final : public loaded_model {
  public:
   hosted_model(host_command command, model_settings settings, cancel_token token, model_description description,
@@ -105,8 +117,7 @@ class hosted_model final : public loaded_model {
   /// A host that has loaded the model, and what it says of it.
   static expected<std::pair<std::unique_ptr<host_connection>, model_description>> start_host(
       const host_command& command, const model_settings& settings, const cancel_token& token) {
-    auto host = host_connection::start(within(command, settings.host), settings.name,
-                                       {.cancel = settings.host.cancel_grace}, token);
+    auto host = start(command, settings, token);
     if (!host)
       return host.error();
     const auto loaded = (*host)->load(settings, token);
@@ -164,6 +175,21 @@ expected<std::unique_ptr<loaded_model>> hosted_skillset::load(const model_settin
     return host.error();
   return std::unique_ptr<loaded_model>{
       std::make_unique<hosted_model>(command_, settings, token, std::move(host->second), std::move(host->first))};
+}
+
+expected<void> hosted_skillset::try_load(const model_settings& settings, const cancel_token& token) {
+  const auto host = start(command_, settings, token);
+  if (!host)
+    return host.error();
+  const auto loaded = (*host)->load(settings, token);
+  if (loaded)
+    return {};
+  auto why = loaded.error();
+  if (!(*host)->usable() && !token.cancelled()) {
+    why.cause = "the model's files crash skillset '" + name_ + "': " + why.cause;
+    why.remedy = "check where the files come from, or set isolation = \"process\"; see the node's log";
+  }
+  return why;
 }
 
 }  // namespace troupe

@@ -28,6 +28,10 @@ class hosted_skillset final : public skillset {
 
   expected<std::vector<runtime_device>> devices() override { return devices_; }
 
+  /// Whether loading the model is survived: has a host do it, which is ended again. What `load` says, where the host
+  /// that dies of it is said to do so of the model's files.
+  expected<void> try_load(const model_settings& settings, const cancel_token& token);
+
  private:
   explicit hosted_skillset(host_command command) : command_(std::move(command)) {}
 

@@ -5,6 +5,7 @@
 #include "actors/execution/device_actor.hpp"
 #include "actors/execution/executor_pool.hpp"
 #include "actors/serving/instance_actor.hpp"
+#include "actors/serving/load_trial.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/sequence_actor.hpp"
 #include "actors/serving/served_model.hpp"
@@ -74,12 +75,14 @@ expected<void> check_device(const model_folder& folder) {
                     "'troupe devices' tells which runtime finds what");
 }
 
-load_result load(const model_folder& folder, const cancel_token& token) noexcept {
+load_result load(const model_folder& folder, load_trial* trial, const cancel_token& token) noexcept {
   try {
     if (const auto there = check_device(folder); !there)
       return {nullptr, there.error()};
     if (const auto verified = verify_files(folder, token); !verified)
       return {nullptr, verified.error()};
+    if (const auto passed = trial ? trial->pass(folder, token) : expected<void>{}; !passed)
+      return {nullptr, passed.error()};
     auto loaded = folder.skills->load(settings_of(folder), token);
     if (!loaded)
       return {nullptr, loaded.error()};
@@ -154,12 +157,17 @@ void begin_load(model_self* self) {
     return fail(self, make_error(status_code::unavailable, memory.error().cause, memory.error().remedy));
   state.memory.emplace(*std::move(memory));
   folder.device = state.pool->name();
-  state.loading =
-      state.pool->submit(make_job([folder, me = caf::actor_cast<caf::actor>(self), token = state.scope.token()] {
-        caf::anon_send(me, load(folder, token));
-      }));
+  state.loading = state.pool->submit(
+      make_job([folder, trial = state.context.trial, me = caf::actor_cast<caf::actor>(self),
+                token = state.scope.token()] { caf::anon_send(me, load(folder, trial.get(), token)); }));
   if (!state.loading)
     fail(self, make_error(status_code::unavailable, "device '" + folder.device + "' has been stopped"));
+}
+
+/// No longer than it takes to notice that work ignores its cancellation: an instance that is ended for that after the
+/// usual `cancel.grace` has worked long enough to be started again at once.
+restart_backoff backoff_of(const restart_settings& settings) {
+  return {.first = settings.backoff, .most = settings.max_backoff, .at_once = 1};
 }
 
 void begin_instances(model_self* self) {
@@ -182,6 +190,7 @@ void begin_instances(model_self* self) {
                                      {.name = folder.name,
                                       .intensity = folder.restart.intensity,
                                       .period = folder.restart.period,
+                                      .backoff = backoff_of(folder.restart),
                                       .on_report = state.context.on_report},
                                      std::move(specs));
   self->monitor(state.instances);

@@ -14,6 +14,7 @@
 namespace troupe {
 
 class device_table;
+class load_trial;
 class router;
 
 /// What the actors of a node's models share.
@@ -22,6 +23,9 @@ struct model_context {
   std::shared_ptr<router> routes;
   std::function<void(error)> on_fatal;  ///< a model that the node can't be without can't be served; thread-safe
   report_sink on_report = {};           ///< of the models' supervisors
+
+  /// What files must have passed that are to be loaded in the node; null: any are.
+  std::shared_ptr<load_trial> trial = {};
 };
 
 /// Who wants a model to be loaded.

@@ -48,12 +48,26 @@ void read_files(settings_reader& reader, model_folder& folder) {
   }
 }
 
-/// What a host process is allowed, and how long it may ignore that its work was cancelled.
+void read_restart(settings_reader& reader, restart_settings& to) {
+  auto restart = reader.table("restart");
+  to.intensity = restart.integer("intensity", 0, most_restarts).value_or(to.intensity);
+  to.period = restart.duration("period").value_or(to.period);
+  to.backoff = restart.duration("backoff").value_or(to.backoff);
+  to.max_backoff = restart.duration("max_backoff").value_or(std::max(to.backoff, to.max_backoff));
+  if (to.max_backoff < to.backoff)
+    restart.reject("max_backoff", "must not be less than restart.backoff", "write as much or more");
+}
+
+/// What a host process is allowed, and how long it may take, say nothing, and ignore that its work was cancelled.
 void read_host(settings_reader& reader, host_settings& to) {
   auto host = reader.table("host");
   to.memory_mib = static_cast<std::uint64_t>(host.integer("memory_mib", 1, most_mebibytes).value_or(0));
   to.open_files = static_cast<std::uint64_t>(host.integer("open_files", least_files, most_files).value_or(0));
   to.network = host.flag("network").value_or(to.network);
+  to.start = host.duration("start").value_or(to.start);
+  if (to.start.count() == 0)
+    host.reject("start", "must be more than 0", "write 1s or more");
+  to.silence = host.duration("silence").value_or(to.silence);
   to.cancel_grace = reader.table("cancel").duration("grace").value_or(to.cancel_grace);
 }
 
@@ -121,7 +135,8 @@ const error* why_unusable(const model_folder& folder) {
   return unusable ? &unusable->why() : nullptr;
 }
 
-/// A program is a process of its own anyway. Everything else is one where it says so.
+/// What is not the node's own may crash, and so is in processes of its own unless the model says otherwise; a program
+/// is one anyway.
 void read_isolation(settings_reader& reader, const skillset_file& what, model_folder& folder) {
   const auto wanted = reader.choice("isolation", {"thread", "process"});
   const bool program = what.kind == skillset_kind::program;
@@ -130,8 +145,8 @@ void read_isolation(settings_reader& reader, const skillset_file& what, model_fo
                   "is 'thread', and skillset '" + what.name + "' is a program ('" + what.path.string() +
                       "'), which runs in processes of its own alone",
                   "leave it out, or set isolation = \"process\"");
-  if (program || wanted == "process")
-    folder.isolation = isolation_kind::process;
+  const bool process = wanted ? wanted == "process" : what.kind != skillset_kind::built_in;
+  folder.isolation = program || process ? isolation_kind::process : isolation_kind::thread;
 }
 
 void read_skillset(settings_reader& reader, skillset_catalog& catalog, model_folder& folder) {
@@ -225,9 +240,7 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
     reader->reject("version", "can't be a version", "use letters and digits, such as \"1\"");
   read_device(*reader, folder);
   folder.idempotent = reader->flag("idempotent").value_or(folder.idempotent);
-  auto restart = reader->table("restart");
-  folder.restart.intensity = restart.integer("intensity", 0, most_restarts).value_or(folder.restart.intensity);
-  folder.restart.period = restart.duration("period").value_or(folder.restart.period);
+  read_restart(*reader, folder.restart);
   read_host(*reader, folder.host);
   auto limits = reader->table("limits");
   folder.limits.items = limits.integer("items", 1, most_items).value_or(folder.limits.items);

@@ -22,10 +22,14 @@ struct model_limits {
   std::int64_t items = 1024;  ///< along the first axis of a model that batches
 };
 
-/// How often the instances of a model may be started again within `period` before it is UNAVAILABLE.
+/// How often the instances of a model may be started again within `period` before it is UNAVAILABLE, and what they wait
+/// for that: an instance's first failure is bad luck; after each further one it is `backoff`, and twice as long as
+/// before, at most `max_backoff`. One that has worked for that long begins anew.
 struct restart_settings {
   std::int64_t intensity = 3;
   std::chrono::milliseconds period = std::chrono::minutes{1};
+  std::chrono::milliseconds backoff{100};  ///< 0: none
+  std::chrono::milliseconds max_backoff = std::chrono::seconds{1};
 };
 
 /// How requests wait for an instance.

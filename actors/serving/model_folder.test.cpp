@@ -61,6 +61,8 @@ TEST_F(model_folder_test, reads_everything_that_can_be_said) {
                        "[queue]\ncapacity = 6\nmax_wait = '2s'\npriorities = 5\n"
                        "[batching]\nmax_batch = 7\nmax_units = 800\nmax_delay = '3ms'\n"
                        "[sequences]\ncapacity = 9\nmax_idle = '4s'\n"
+                       "[restart]\nintensity = 8\nperiod = '9s'\nbackoff = '2s'\n"
+                       "[host]\nstart = '5s'\nsilence = '6s'\n[cancel]\ngrace = '7s'\n"
                        "[options]\nflag = false\ncount = 10\nratio = 1\nmode = 'slow'\n"
                        "[files]\nweights = { path = 'w.bin', sha256 = '"} +
            empty_sha256 + "' }\n");
@@ -82,9 +84,16 @@ TEST_F(model_folder_test, reads_everything_that_can_be_said) {
   EXPECT_EQ(m->memory, 3u << 20);
   EXPECT_EQ(m->options.at("ratio"), parameter{1.0});
   EXPECT_EQ(m->files.at("weights").path, folder.path() / "m/w.bin");
+  EXPECT_EQ(m->restart.intensity, 8);
+  EXPECT_EQ(m->restart.period, std::chrono::seconds{9});
+  EXPECT_EQ(m->restart.backoff, std::chrono::seconds{2});
+  EXPECT_EQ(m->restart.max_backoff, std::chrono::seconds{2});
   const auto settings = settings_of(*m);
   EXPECT_EQ(settings.instances, 4);
   EXPECT_EQ(settings.device, "GPU");
+  EXPECT_EQ(settings.host.start, std::chrono::seconds{5});
+  EXPECT_EQ(settings.host.silence, std::chrono::seconds{6});
+  EXPECT_EQ(settings.host.cancel_grace, std::chrono::seconds{7});
 }
 
 TEST_F(model_folder_test, names_line_and_key_of_what_is_wrong) {
@@ -96,6 +105,9 @@ TEST_F(model_folder_test, names_line_and_key_of_what_is_wrong) {
   EXPECT_EQ(refusal("skillset = 'scripted'\n[options]\nspeed = 1"), ":3: 'speed' is not a known key");
   EXPECT_EQ(refusal("skillset = 'scripted'\n[queue]\ncapacity = -1").substr(0, 20), ":3: 'queue.capacity'");
   EXPECT_EQ(refusal("skillset = 'scripted'\n[queue]\nmax_wait = '0s'"), ":3: 'queue.max_wait' must be more than 0");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[restart]\nbackoff = '3s'\nmax_backoff = '2s'"),
+            ":4: 'restart.max_backoff' must not be less than restart.backoff");
+  EXPECT_EQ(refusal("skillset = 'scripted'\n[host]\nstart = '0s'"), ":3: 'host.start' must be more than 0");
   EXPECT_EQ(refusal("skillset = 'scripted'\n[queue]\npriorities = 2\ndefault_priority = 3"),
             ":4: 'queue.default_priority' must be an integer from 1 to 2");
   EXPECT_EQ(refusal("skillset = 'scripted'\n[batching]\nmax_batch = 0").substr(0, 24), ":3: 'batching.max_batch'");

@@ -131,6 +131,10 @@ void collect_done(const labels& of, const model_statistics::snapshot& done, fami
 void collect(served_model& model, families& to) {
   const labels of{{"model", model.name()}, {"version", model.version()}};
   to.gauge("model_ready", "1 while the model is READY", of, model.ready() ? 1 : 0);
+  const auto stuck = model.stuck();
+  to.gauge("stuck_instances", "Instances in the node's own process that go on with work that was cancelled", of,
+           static_cast<double>(stuck.now));
+  to.counter("instances_stuck_total", "How often an instance became that", of, stuck.ever);
   if (model.describe())
     collect_queue(of, model.calls(), to);
   collect_done(of, model.counts().read(), to);

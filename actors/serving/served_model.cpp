@@ -20,6 +20,18 @@ queue_options options_of(const model_folder& folder, const batch_policy& how) {
   return options;
 }
 
+/// What the model still has, where instances are stuck, the longest of them since then.
+std::string capacity_left(std::int64_t instances, std::size_t stuck, steady_clock::time_point since) {
+  const auto ago = std::chrono::duration_cast<std::chrono::seconds>(steady_clock::now() - since).count();
+  return std::to_string(stuck) + " of " + std::to_string(instances) +
+         (stuck == 1 ? " instances is" : " instances are") + " stuck in work that was cancelled " +
+         (stuck == 1 ? "" : "up to ") + std::to_string(ago) + " s ago";
+}
+
+double milliseconds_since(steady_clock::time_point then) {
+  return std::chrono::duration<double, std::milli>{steady_clock::now() - then}.count();
+}
+
 }  // namespace
 
 struct served_model::description {
@@ -50,7 +62,14 @@ served_model::~served_model() = default;
 
 served_model::status served_model::current() const {
   const std::lock_guard lock{mutex_};
-  return {state_, reason_};
+  if (state_ != model_state::ready || stuck_since_.empty())
+    return {state_, reason_};
+  return {state_, capacity_left(folder_.instances, stuck_since_.size(), *stuck_since_.begin())};
+}
+
+served_model::stuck_instances served_model::stuck() const {
+  const std::lock_guard lock{mutex_};
+  return {stuck_since_.size(), stuck_ever_};
 }
 
 const signature* served_model::describe() const noexcept {
@@ -140,6 +159,26 @@ void served_model::withdraw_cancelled() {
   }
   if (const auto owner = sequences())
     owner->withdraw_cancelled(std::nullopt);
+}
+
+void served_model::instance_stuck(steady_clock::time_point since) {
+  std::size_t stuck = 0;
+  {
+    const std::lock_guard lock{mutex_};
+    stuck_since_.insert(since);
+    stuck = stuck_since_.size();
+    ++stuck_ever_;
+  }
+  log_event(spdlog::level::warn, "instance stuck in work that was cancelled",
+            {{"model", name()}, {"stuck", stuck}, {"instances", folder_.instances}, {"ms", milliseconds_since(since)}});
+}
+
+void served_model::instance_free(steady_clock::time_point since) {
+  {
+    const std::lock_guard lock{mutex_};
+    stuck_since_.erase(stuck_since_.find(since));
+  }
+  log_event(spdlog::level::info, "instance is back", {{"model", name()}, {"ms", milliseconds_since(since)}});
 }
 
 void served_model::count_cancelled(const error& why, cancel_stage stage) noexcept {

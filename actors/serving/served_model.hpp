@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,7 +55,13 @@ class served_model : public std::enable_shared_from_this<served_model> {
  public:
   struct status {
     model_state state;
-    std::string reason;  ///< why it is unavailable
+    std::string reason;  ///< why it is unavailable, or less than it could be
+  };
+
+  /// Instances that go on with work that was cancelled, longer than they may.
+  struct stuck_instances {
+    std::size_t now = 0;
+    std::uint64_t ever = 0;
   };
 
   /// The stay of one request with a model, from before it is read until nobody has it any more.
@@ -102,6 +109,11 @@ class served_model : public std::enable_shared_from_this<served_model> {
   request_queue& calls() const noexcept;
   model_statistics& counts() noexcept { return counts_; }
 
+  /// For its instances: one has not ended in time what was cancelled at `since`, and can't be made to; then it has.
+  void instance_stuck(steady_clock::time_point since);
+  void instance_free(steady_clock::time_point since);
+  stuck_instances stuck() const;
+
   /// Counts a request that was stopped for that reason.
   void count_cancelled(const error& why, cancel_stage stage) noexcept;
 
@@ -143,7 +155,9 @@ class served_model : public std::enable_shared_from_this<served_model> {
   std::atomic<description*> description_ = nullptr;
   std::atomic<model_state> state_ = model_state::loading;
   mutable std::mutex mutex_;
-  std::string reason_;  // with the state, guarded by mutex_
+  std::string reason_;  // with the state, guarded by mutex_, as are the next
+  std::multiset<steady_clock::time_point> stuck_since_;
+  std::uint64_t stuck_ever_ = 0;
   std::shared_ptr<sequence_owner> sequences_;
 };
 

@@ -162,6 +162,9 @@ std::vector<runtime_device> skillset_catalog::devices() const {
     for (const auto& [name, opened] : opened_)
       there.push_back(opened.skills);
   }
+  for (auto& skills : hosted_.known())
+    if (std::none_of(there.begin(), there.end(), [&](const auto& one) { return one->name() == skills->name(); }))
+      there.push_back(std::move(skills));
   std::vector<runtime_device> result;
   for (const auto& skills : there)
     if (auto found = devices_of(*skills))

@@ -65,8 +65,8 @@ class skillset_catalog {
   /// is refused is in the list, with the reason.
   expected<std::vector<skillset_listing>> list(const cancel_token& token);
 
-  /// The devices that the runtimes of those skillsets find that are built in or open; blocking. What a skillset can't
-  /// tell is logged, and is missing.
+  /// The devices that the runtimes of those skillsets find that are built in, open, or known from a host; blocking.
+  /// What a skillset can't tell is logged, and is missing.
   std::vector<runtime_device> devices() const;
 
   /// The names of all, comma separated.

@@ -55,6 +55,15 @@ TEST(restart_backoff, is_shortened_by_chance) {
   EXPECT_EQ(delay_of(backoff, 1, 0.999999), 50ms);
 }
 
+TEST(restart_backoff, lets_the_first_come_at_once) {
+  const restart_backoff backoff{100ms, 1s, 2, 0, 2};
+  EXPECT_EQ(delay_of(backoff, 1, 0), 0ms);
+  EXPECT_EQ(delay_of(backoff, 2, 0), 0ms);
+  EXPECT_EQ(delay_of(backoff, 3, 0), 100ms);
+  EXPECT_EQ(delay_of(backoff, 4, 0), 200ms);
+  EXPECT_EQ(delay_of(backoff, ~std::uint64_t{0}, 0), 1s);
+}
+
 TEST(restart_backoff, is_off_by_default) {
   EXPECT_EQ(delay_of({}, 10, 0), 0ms);
 }

@@ -805,6 +805,25 @@ TEST_F(supervisor_rules, SV_42_back_off_grows_and_starts_anew_after_a_calm_time)
   EXPECT_EQ(take_events(), (list{"start a"}));
 }
 
+TEST_F(supervisor_rules, SV_42_back_off_lets_the_first_restart_come_at_once) {
+  auto flags = with(one_for_one, 100);
+  flags.backoff = {1s, 4s, 2, 0, 1};
+  EXPECT_FALSE(start(flags, {child("a")}));
+  take_events();
+  for (int i = 0; i != 2; ++i) {
+    crash("a");
+    EXPECT_EQ(take_events(), (list{"start a"}));
+    for (const auto wait : {1s, 2s}) {
+      crash("a");
+      pass(wait - 1ms);
+      EXPECT_THAT(take_events(), IsEmpty()) << wait.count();
+      pass(1ms);
+      EXPECT_EQ(take_events(), (list{"start a"}));
+    }
+    pass(4001ms);
+  }
+}
+
 TEST_F(supervisor_rules, SV_42_back_off_has_jitter) {
   auto flags = with(one_for_one, 1000);
   flags.backoff = {1s, 1s, 2, 0.5};

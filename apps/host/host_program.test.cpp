@@ -267,6 +267,15 @@ TEST(host_program, has_a_network_when_it_may) {
   }
 }
 
+TEST(host_program, stays_in_its_process_group_with_all_that_it_starts) {
+  for (const auto& more : std::vector<std::vector<std::string>>{{}, {"--network"}}) {
+    unruly_host host{more};
+    const auto left = host.parameters("leave the group");
+    EXPECT_EQ(left.at("session"), parameter{std::int64_t{EPERM}});
+    EXPECT_EQ(left.at("group"), parameter{std::int64_t{EPERM}});
+  }
+}
+
 TEST(host_program, has_as_much_memory_as_it_may) {
   if (sanitized)
     GTEST_SKIP() << "a sanitizer's own memory is beyond every bound";

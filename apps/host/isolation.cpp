@@ -77,18 +77,31 @@ expected<void> set_limits(const host_limits& limits) {
   return {};
 }
 
+/// What it starts stays in its process group, with which the node ends it.
+int keep_group(scmp_filter_ctx filter) {
+  if (const int failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setsid), 0))
+    return failed;
+  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setpgid), 0);
+}
+
 /// No socket but of the machine itself; and no io_uring, which makes sockets where no filter looks.
-expected<void> forbid_network() {
+int forbid_network(scmp_filter_ctx filter) {
+  if (const int failed =
+          seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_NE, AF_UNIX)))
+    return failed;
+  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(io_uring_setup), 0);
+}
+
+expected<void> filter_calls(bool network) {
   const std::unique_ptr<void, void (*)(scmp_filter_ctx)> filter{seccomp_init(SCMP_ACT_ALLOW), seccomp_release};
   if (!filter)
     return checked(false, "cannot make a system call filter", ENOMEM);
-  int failed =
-      seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_NE, AF_UNIX));
-  if (failed == 0)
-    failed = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EACCES), SCMP_SYS(io_uring_setup), 0);
+  int failed = keep_group(filter.get());
+  if (failed == 0 && !network)
+    failed = forbid_network(filter.get());
   if (failed == 0)
     failed = seccomp_load(filter.get());
-  return checked(failed == 0, "cannot forbid the network", -failed);
+  return checked(failed == 0, "cannot filter the system calls", -failed);
 }
 
 }  // namespace
@@ -117,7 +130,7 @@ expected<void> isolate(const host_limits& limits) {
     return set;
   if (auto set = checked(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "cannot give up new privileges"); !set)
     return set;
-  return limits.network ? expected<void>{} : forbid_network();
+  return filter_calls(limits.network);
 }
 
 }  // namespace troupe

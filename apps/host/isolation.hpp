@@ -24,8 +24,8 @@ expected<void> check_node_socket();
 expected<void> keep_node_socket();
 
 /// Makes this process what a plug-in may run in, for good and before any of its code does: it dies with the node, keeps
-/// nothing that it inherited but the socket and stderr, gains no privileges, leaves no core behind and has these
-/// limits. All of it holds after an execve(2), too. To be called while it has one thread.
+/// nothing that it inherited but the socket and stderr, gains no privileges, leaves no core behind, nor its
+/// process group, and has these limits. All of it holds after an execve(2), too. To be called while it has one thread.
 expected<void> isolate(const host_limits& limits);
 
 }  // namespace troupe

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,9 +15,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <mutex>
 #include <stdexcept>
+#include <thread>
 
 /// A plug-in for the tests of a host: it does what a request's parameter `do` says, and answers with what came of it.
+/// In one of its other functions, the option `in`, it does what the option `how` says.
 namespace troupe {
 namespace {
 
@@ -86,8 +90,120 @@ answer tell() {
           {"terminate_is_blocked", sigismember(&blocked, SIGTERM) == 1}};
 }
 
+constexpr int node_socket = 3;
+
+[[noreturn]] void hang() {
+  for (;;)
+    pause();
+}
+
+[[noreturn]] void spin() {
+  for (volatile std::uint64_t turns = 0;;)
+    turns = turns + 1;
+}
+
+void deadlock() {
+  std::mutex held;
+  const std::lock_guard first{held};
+  held.lock();
+}
+
+/// Says something to the node itself, past the host.
+void say(std::string_view bytes) {
+  static_cast<void>(!write(node_socket, bytes.data(), bytes.size()));
+}
+
+/// The message FromHost with a last Answer that has no response, for an item below 128; with its length before it.
+std::string frame_of_answer(char item) {
+  return std::string{"\x06\0\0\0\x22\x04\x08", 7} + item + "\x20\x01";
+}
+
+/// A child that never ends by itself, and has all that this process has.
+answer leave_child() {
+  const auto child = fork();
+  if (child == 0)
+    hang();
+  return {{"child", std::int64_t{child}}};
+}
+
+/// The error number that a child gets for it when it wants to leave the process group.
+std::int64_t try_to_leave(int (*leave)()) {
+  const auto child = fork();
+  if (child == 0)
+    _exit(leave() < 0 ? errno : 0);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WEXITSTATUS(status);
+}
+
+answer leave_group() {
+  return {{"session", try_to_leave([] { return static_cast<int>(setsid()); })},
+          {"group", try_to_leave([] { return setpgid(0, 0); })}};
+}
+
+/// A GiB of lines.
+answer flood() {
+  std::string lines;
+  while (lines.size() < 1 << 20)
+    lines += "nothing to see here, but a lot of it\n";
+  std::size_t written = 0;
+  while (written < 1 << 30)
+    if (const auto n = write(STDOUT_FILENO, lines.data(), lines.size()); n > 0)
+      written += static_cast<std::size_t>(n);
+  return {{"written", static_cast<std::int64_t>(written)}};
+}
+
+/// What no request can be answered after, or none that is right.
+void misbehave(const std::string& what) {
+  if (what == "segfault") {
+    std::signal(SIGSEGV, SIG_DFL);  // whatever a sanitizer thinks of it
+    std::raise(SIGSEGV);
+  }
+  if (what == "crash")
+    std::abort();
+  if (what == "exit")
+    std::exit(0);
+  if (what == "hang")
+    hang();
+  if (what == "spin")
+    spin();
+  if (what == "deadlock")
+    deadlock();
+  if (what == "throw")
+    throw std::runtime_error{"thrown on purpose"};
+  if (what == "throw a number")
+    throw 42;
+  if (what == "close the socket") {
+    close(node_socket);
+    hang();
+  }
+  if (what == "shut the socket down") {
+    shutdown(node_socket, SHUT_RDWR);
+    hang();
+  }
+  if (what == "say garbage")
+    say("HTTP/1.1 200 OK\r\n\r\n");
+  if (what == "announce more than comes") {
+    say(std::string_view{"\0\0\x10\0 and that is all", 20});
+    hang();
+  }
+  if (what == "answer another")
+    say(frame_of_answer(77));
+  if (what == "answer twice")
+    say(frame_of_answer(0) + frame_of_answer(0));
+  if (what == "be slow")
+    std::this_thread::sleep_for(std::chrono::seconds{1});
+}
+
 answer act(const inference_request& request) {
   const auto& what = std::get<std::string>(request.parameters.at("do"));
+  misbehave(what);
+  if (what == "leave a child")
+    return leave_child();
+  if (what == "leave the group")
+    return leave_group();
+  if (what == "flood")
+    return flood();
   if (what == "sockets")
     return make_sockets();
   if (what == "allocate")
@@ -100,11 +216,6 @@ answer act(const inference_request& request) {
     return tell();
   if (what == "interrupt")
     std::raise(SIGINT);
-  if (what == "crash")
-    std::abort();
-  if (what == "hang")
-    for (;;)
-      pause();
   return {};
 }
 
@@ -112,19 +223,43 @@ class unruly_instance final : public single_instance {
  public:
   using single_instance::run;
   expected<inference_response> run(const inference_request& request, const cancel_token&) override {
-    return inference_response{{}, act(request)};
+    inference_response response{{}, act(request)};
+    if (request.parameters.at("do") == parameter{std::string{"give wrong shapes"}})
+      response.outputs.push_back({"out", datatype::fp32, {1000}, buffer::take(std::string(4, 'x'))});
+    return response;
   }
 };
 
 class unruly_model final : public loaded_model {
  public:
-  const signature& describe() const override { return signature_; }
+  explicit unruly_model(parameter_map options) : options_(std::move(options)) {}
+
+  const signature& describe() const override {
+    in("describe");
+    return signature_;
+  }
   expected<std::unique_ptr<instance>> make_instance() override {
+    in("make_instance");
     return std::unique_ptr<instance>{std::make_unique<unruly_instance>()};
   }
-  inference_request warm_up() const override { return {{}, {{"do", std::string{"print"}}}}; }
+  inference_request warm_up() const override {
+    in("warm_up");
+    return {{}, {{"do", std::string{"print"}}}};
+  }
+  batch_policy batching() const override {
+    in("batching");
+    return {};
+  }
+
+  /// Called in each function, under its name.
+  void in(const std::string& function) const {
+    const auto text = [&](const char* name) { return std::get<std::string>(options_.at(name)); };
+    if (options_.count("in") > 0 && text("in") == function)
+      misbehave(text("how"));
+  }
 
  private:
+  const parameter_map options_;
   signature signature_;
 };
 
@@ -132,9 +267,11 @@ class unruly final : public skillset {
  public:
   std::string_view name() const override { return "unruly"; }
   std::string_view platform() const override { return "test"; }
-  std::vector<option_spec> options() const override { return {}; }
-  expected<std::unique_ptr<loaded_model>> load(const model_settings&, const cancel_token&) override {
-    return std::unique_ptr<loaded_model>{std::make_unique<unruly_model>()};
+  std::vector<option_spec> options() const override { return {{"in", std::string{}, {}}, {"how", std::string{}, {}}}; }
+  expected<std::unique_ptr<loaded_model>> load(const model_settings& settings, const cancel_token&) override {
+    auto model = std::make_unique<unruly_model>(settings.options);
+    model->in("load");
+    return std::unique_ptr<loaded_model>{std::move(model)};
   }
 };
 
@@ -144,8 +281,7 @@ class unruly final : public skillset {
 TROUPE_SKILLSET_ENTRY() {
   const char* const how = std::getenv("TROUPE_UNRULY");
   if (how && std::string_view{how} == "hang")
-    for (;;)
-      pause();
+    troupe::hang();
   if (how && std::string_view{how} == "nothing")
     return nullptr;
   if (how && std::string_view{how} == "throw")

@@ -4,6 +4,7 @@
 #include "actors/concurrency/wait.hpp"
 #include "actors/execution/device_actor.hpp"
 #include "actors/gateway/grpc/grpc_gateway.hpp"
+#include "actors/serving/load_trial.hpp"
 #include "actors/serving/model_repository.hpp"
 #include "actors/serving/node.hpp"
 #include "actors/serving/node_metrics.hpp"
@@ -151,6 +152,7 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
   parts.context = {devices_, routes_, [this](const error& e) { post([this, e] { on_failed(e); }); },
                    metrics_->on_report()};
   catalog_ = catalog;
+  parts.context.trial = std::make_shared<load_trial>(catalog);
   parts.repository = {config_.models, std::move(catalog), config_.grpc.drain};
   parts.loader = loader_;
   parts.gateways.push_back({"grpc", [this](caf::actor_system& sys) { return spawn_gateway(sys); },

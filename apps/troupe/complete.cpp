@@ -56,7 +56,7 @@ bool takes_model(const position& at) {
   if (at.option)
     return at.option->check_name("--model");
   const auto& command = at.command->get_name();
-  return command == "infer" || command == "load" || command == "unload";
+  return command == "infer" || command == "load" || command == "unload" || command == "restart";
 }
 
 std::vector<std::string> candidates(const CLI::App& app, const position& at, bool dashed) {
@@ -67,11 +67,11 @@ std::vector<std::string> candidates(const CLI::App& app, const position& at, boo
     add_options(*at.command, words);
     if (at.command != &app)
       add_options(app, words);
-  } else if (const auto commands = subcommands(*at.command); !commands.empty()) {
-    for (const auto* command : commands)
-      words.push_back(command->get_name());
   } else if (at.command->get_name() == "completion") {
     words = {"bash", "zsh", "fish"};
+  } else {
+    for (const auto* command : subcommands(*at.command))
+      words.push_back(command->get_name());
   }
   return words;
 }

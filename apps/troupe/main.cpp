@@ -43,6 +43,7 @@ struct arguments {
   infer_options infer;
   load_options load;
   std::string unload;
+  load_options restart;
   tune_options tune;
   double tune_seconds = 1;
   new_skillset_options new_skillset;
@@ -136,10 +137,20 @@ void add_tune(arguments& args) {
   });
 }
 
-void add_questions(arguments& args) {
-  args.app.add_subcommand("models", "List the models, what they take and give, and their state")->callback([&] {
-    args.command = models;
+void add_models(arguments& args) {
+  auto& command = *args.app.add_subcommand("models", "List the models, what they take and give, and their state");
+  auto& restart = *command.add_subcommand("restart", "Load a model again, such as one whose instances kept failing");
+  restart.add_option("MODEL", args.restart.model, "The model")->required();
+  restart.callback([&] { args.command = [&](session& with) { return load(with, args.restart); }; });
+  // Called after that of its subcommand.
+  command.callback([&] {
+    if (!args.command)
+      args.command = models;
   });
+}
+
+void add_questions(arguments& args) {
+  add_models(args);
   args.app.add_subcommand("metrics", "Print all that the node counts, as Prometheus reads it")->callback([&] {
     args.command = metrics;
   });

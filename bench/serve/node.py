@@ -75,12 +75,12 @@ def copy_model(model, to, *, instances=None, options="", more=""):
 class Node:
     """A process of troupe-node with the models below `folder / "models"`, until the end of a `with`."""
 
-    def __init__(self, build, folder, settings=""):
+    def __init__(self, build, folder, settings="", log_level="warning"):
         self.ready_file = folder / "ready"
         config = folder / "troupe.toml"
         config.write_text(f'[models]\npath = "models"\n{settings}')
         self.process = subprocess.Popen(
-            [str(build / "bin" / "troupe-node"), f"--config={config}", "--listen=127.0.0.1:0", "--log-level=warning",
+            [str(build / "bin" / "troupe-node"), f"--config={config}", "--listen=127.0.0.1:0", f"--log-level={log_level}",
              f"--ready-file={self.ready_file}"], stdout=subprocess.DEVNULL)
 
     def __enter__(self):

@@ -86,7 +86,13 @@ struct host_settings {
   std::uint64_t open_files = 0;  ///< 0: as many as the node
   bool network = false;          ///< whether it gets at more than Unix sockets
 
-  /// How long it may go on with work that was cancelled, before that costs it its life.
+  /// How long it may take until the model is loaded, and an instance has answered its warm-up request.
+  std::chrono::milliseconds start = std::chrono::minutes{5};
+
+  /// How long it may say nothing while it works on a batch, before that costs it its life; 0: for ever.
+  std::chrono::milliseconds silence = std::chrono::minutes{1};
+
+  /// How long it may go on with work that was cancelled, before that does.
   std::chrono::milliseconds cancel_grace = std::chrono::seconds{2};
 };
 

@@ -3,8 +3,9 @@
 import pytest
 import tritonclient.grpc as triton
 
-from messages import begin, fails, numbers, slow_request, status_of, stub_of
+from messages import begin, fails, numbers, raw_request, slow_request, status_of, stub_of
 from node import PATIENCE, Counts
+from streams import EXAMPLES
 
 FOR_EVER = {"delay_ms": 600_000}
 
@@ -105,3 +106,24 @@ def test_cancelling_what_has_been_answered_changes_nothing(node, client):
     context.cancel()
     assert answers_again(node, client)
     assert counts_at_the_end(node) == Counts(admitted=2, executed=2, refused=0, withdrawn=0)
+
+
+def test_work_that_ignores_its_cancellation_in_the_node_is_told_of(make_node, troupe):
+    stubborn = EXAMPLES["stubborn_sleep"].replace("[options]", 'instances = 2\n[cancel]\ngrace = "50ms"\n[options]')
+    node = make_node({"stubborn": stubborn}, log_level="trace").start().wait_ready()
+    status = lambda: troupe("--target", node.address, "status").stdout
+    with stub_of(node.address) as stub:
+        request = raw_request("stubborn", ("DELAY", "UINT32", [1], (3000).to_bytes(4, "little")))
+        running = stub.ModelInfer.future(request)
+        node.log.wait_for("executing")
+        running.cancel()
+        assert status_of(running) == "CANCELLED"
+        [stuck] = node.log.wait_for("instance stuck in work that was cancelled")
+        assert (stuck["model"], stuck["stuck"], stuck["instances"]) == ("stubborn", 1, 2)
+        assert "stubborn READY: 1 of 2 instances is stuck in work that was cancelled" in status()
+        node.log.wait_for("instance is back")
+        assert "stuck" not in status()
+        metrics = troupe("--target", node.address, "metrics").stdout
+        assert 'troupe_instances_stuck_total{model="stubborn",version="1"} 1' in metrics
+        assert 'troupe_stuck_instances{model="stubborn",version="1"} 0' in metrics
+    assert node.stop() == 0

@@ -12,6 +12,7 @@ import pytest
 
 from conftest import IDENTITY
 from node import PATIENCE, Node
+from test_hosts import hosts_of
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +151,23 @@ def test_status_and_models_tell_what_the_node_has(troupe, node):
     assert "identity  1        READY" in troupe("--target", node.address, "models").stdout
 
 
+def test_models_restart_brings_back_what_kept_failing(troupe, make_node):
+    models = {"identity": 'skillset = "identity"\nisolation = "process"\non_failure = "unavailable"\n'
+                          "[restart]\nintensity = 0\n"}
+    node = make_node(models).start().wait_ready()
+    tell = lambda *words: troupe("--target", node.address, *words)
+    os.kill(hosts_of(node)[0], signal.SIGKILL)
+    node.log.wait_for("model unavailable")
+    done = tell("status")
+    assert "identity UNAVAILABLE: " in done.stdout and "was killed by signal 9" in done.stdout
+    done = tell("models", "restart", "identity")
+    assert (done.returncode, done.stdout) == (0, "identity is READY\n")
+    assert tell("infer", "identity", "--input", "input=1").returncode == 0
+    assert tell("models", "restart", "nobody").returncode == 66
+    assert tell("models", "restart").returncode == 64
+    assert tell("models", "dance").returncode == 64
+
+
 def test_status_waits_for_a_node_that_starts_later(program, make_node):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -224,6 +242,8 @@ def test_output_that_is_lost_is_a_failure(program, node):
     ("troupe completion ", ["bash", "fish", "zsh"]),
     ("troupe skillset ", ["new"]),
     ("troupe skillset new x --fo", ["--folder"]),
+    ("troupe models ", ["restart"]),
+    ("troupe models restart i", ["identity"]),
     ("troupe --target 127.0.0.1:1 infer ", [""]),
 ])
 def test_bash_completes(program, node, line, words):

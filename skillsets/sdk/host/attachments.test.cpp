@@ -62,8 +62,8 @@ TEST(attachments, that_somebody_could_still_change_are_data_loss) {
   files.adopt(unsealed("12345", F_SEAL_WRITE));
   files.adopt(open("/dev/null", O_RDONLY | O_CLOEXEC));
   for (std::uint32_t number = 0; number != 4; ++number)
-    EXPECT_EQ(files.view(number, 5).error().cause, "attachment " + std::to_string(number) +
-                                                       " of a message can still be changed");
+    EXPECT_EQ(files.view(number, 5).error().cause,
+              "attachment " + std::to_string(number) + " of a message can still be changed");
 }
 
 TEST(attachments, are_no_more_than_a_message_can_have) {
@@ -154,10 +154,10 @@ TEST(attachments, too_many_are_data_loss_and_none_stays_open) {
 
 TEST(attachments, carry_what_a_tensor_has_where_it_is_much) {
   const std::string much(attachments::worthwhile, 'm');
-  const inference_request request{{tensor{"much", datatype::uint8, {static_cast<std::int64_t>(much.size())},
-                                          buffer::take(std::string{much})},
-                                   tensor{"little", datatype::uint8, {3}, buffer::take(std::string{"abc"})}},
-                                  {}};
+  const inference_request request{
+      {tensor{"much", datatype::uint8, {static_cast<std::int64_t>(much.size())}, buffer::take(std::string{much})},
+       tensor{"little", datatype::uint8, {3}, buffer::take(std::string{"abc"})}},
+      {}};
   attachments files;
   const auto wired = std::make_shared<host::wire::Request>();
   host::to_wire(request, *wired, &files);
