@@ -82,8 +82,8 @@ expected<std::shared_ptr<skillset>> hosted_catalog::describe(const skillset_file
 std::vector<std::shared_ptr<skillset>> hosted_catalog::known() const {
   const std::lock_guard lock{mutex_};
   std::vector<std::shared_ptr<skillset>> found;
-  for (const auto& [place, entry] : entries_)
-    if (auto skills = entry->known())
+  for (const auto& [place, one] : entries_)
+    if (auto skills = one->known())
       found.push_back(std::move(skills));
   return found;
 }
