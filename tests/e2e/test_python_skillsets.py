@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -172,6 +173,16 @@ def test_file_types_are_told_by_the_real_model(make_node, python, skillsets_of):
         assert (option["name"], option["type"], option["default"]) == ("prediction_mode", "text", "high_confidence")
         assert "best_guess" in option["choices"]
     assert node.stop() == 0
+
+
+def test_file_type_keeps_the_contract(program, python, tmp_path):
+    text = (ROOT / "skillsets/file_type/file_type.toml").read_text()
+    (tmp_path / "file_type.toml").write_text(text.replace('"python3"', f'"{python}"'))
+    done = subprocess.run(
+        [program.parent / "troupe-conformance", "--skillset", tmp_path / "file_type.toml", "--model",
+         ROOT / "skillsets/file_type/model", "--inputs=500", "--cycles=8", "--cancellations=20", "--instances=1"],
+        capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_guides_skillset_works_as_the_guide_says(make_node, python, troupe):

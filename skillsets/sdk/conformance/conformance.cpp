@@ -56,8 +56,10 @@ std::string to_text(const result& one) {
     return std::string{text} + std::string(text.size() < width ? width - text.size() : 1, ' ');
   };
   const auto& found = one.found;
-  return column(to_string(found.what), 9) + column(one.of->name, 25) +
-         (found.what == verdict::passed ? found.measured : found.reason) + "\n";
+  auto text = column(to_string(found.what), 9) + column(one.of->name, 25) +
+              (found.what == verdict::passed ? found.measured : found.reason);
+  text.erase(text.find_last_not_of(' ') + 1);
+  return text + "\n";
 }
 
 std::string count(const std::vector<result>& results) {
