@@ -79,7 +79,7 @@ struct continuous_runner_test : testing::Test {
   counting_instance* engine = nullptr;
   std::counting_semaphore<> stepping{0}, go{0};
   std::vector<std::size_t> sizes;
-  std::atomic<bool> released = false;                                                            // steps wait no more
+  std::atomic<bool> released = false;                                                              // steps wait no more
   std::function<expected<void>(std::size_t)> then = [](std::size_t) { return expected<void>{}; };  // what they do
   std::function<expected<void>(std::size_t)> on_step = [](std::size_t) { return expected<void>{}; };
 };

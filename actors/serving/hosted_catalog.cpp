@@ -3,6 +3,7 @@
 #include "actors/serving/file_identity.hpp"
 #include "actors/serving/hosted_skillset.hpp"
 #include "actors/serving/program_manifest.hpp"
+#include "skillsets/sdk/plugin.hpp"
 
 #include <condition_variable>
 #include <functional>
@@ -104,8 +105,12 @@ expected<std::shared_ptr<hosted_catalog::entry>> hosted_catalog::entry_of(const 
 expected<host_command> hosted_catalog::command_of(const skillset_file& what) const {
   if (what.kind == skillset_kind::built_in)
     return host_command{host_, {"--builtin=" + what.name}};
-  if (what.kind == skillset_kind::shared_object)
+  if (what.kind == skillset_kind::shared_object) {
+    // The host looks, too; but what it would say is the end of a process.
+    if (const auto fits = check_plugin(what.path); !fits)
+      return fits.error();
     return host_command{host_, {"--plugin=" + what.path.string()}};
+  }
   const auto manifest = read_program_manifest(what.path);
   if (!manifest)
     return manifest.error();

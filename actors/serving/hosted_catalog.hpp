@@ -26,9 +26,9 @@ class hosted_catalog {
 
   /// The skillset of that file as it is now; one that was replaced is another skillset, and the one before lives as
   /// long as somebody has it. Blocking, for as long as a process needs to start, or until `token` is cancelled.
-  /// NOT_FOUND, INVALID_ARGUMENT for a wrong manifest, FAILED_PRECONDITION for a file that has another name than its
-  /// skillset, and what starting a host says. A refusal isn't remembered here: whatever was the matter may have been
-  /// mended.
+  /// NOT_FOUND, INVALID_ARGUMENT for a wrong manifest, what `check_plugin` says, FAILED_PRECONDITION for a file that
+  /// has another name than its skillset, and what starting a host says. A refusal isn't remembered here: whatever was
+  /// the matter may have been mended.
   expected<std::shared_ptr<skillset>> find(const skillset_file& what, const cancel_token& token);
 
   /// The same, with refusals remembered as long as the file stays as it is, and until a `find` goes better.

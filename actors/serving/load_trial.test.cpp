@@ -17,6 +17,7 @@ using testing::HasSubstr;
 struct load_trial_test : testing::Test {
   load_trial_test() {
     model.name = "m";
+    skills.title = "fixture";
     model.skills = testing_support::borrowed(skills);
     model.files["weights"] = {"weights.bin", "1234"};
   }
@@ -28,7 +29,9 @@ struct load_trial_test : testing::Test {
                              "\nexec " TROUPE_HOST_FIXTURE " \"" + behave + "\"\n");
     std::filesystem::permissions(host, std::filesystem::perms::owner_all);
     auto catalog = std::make_shared<skillset_catalog>(std::vector<std::filesystem::path>{}, host);
-    catalog->add(std::make_unique<testing_support::scripted_skillset>());
+    auto same = std::make_unique<testing_support::scripted_skillset>();
+    same->title = skills.title;
+    catalog->add(std::move(same));
     return std::make_unique<load_trial>(std::move(catalog));
   }
 

@@ -85,7 +85,7 @@ class scripted_batch_instance final : public instance {
 /// A skillset whose loading, instances and work are functions of the test.
 class scripted_skillset final : public skillset {
  public:
-  std::string_view name() const override { return "scripted"; }
+  std::string_view name() const override { return title; }
   std::string_view platform() const override { return "test"; }
   std::vector<option_spec> options() const override {
     return {{"flag", true, {}},
@@ -103,6 +103,7 @@ class scripted_skillset final : public skillset {
 
   expected<std::vector<runtime_device>> devices() override { return on_devices(); }
 
+  std::string title = "scripted";
   std::function<expected<std::vector<runtime_device>>()> on_devices = [] { return std::vector<runtime_device>{}; };
   std::function<std::optional<error>(const cancel_token&)> on_load = [](const auto&) { return std::nullopt; };
   work on_run = [](const auto&, const auto&) { return inference_response{}; };

@@ -274,11 +274,13 @@ expected<plugin_info> read_plugin(const std::filesystem::path& file) {
   return no_plugin(file, "has no skillset: it has no note of Troupe");
 }
 
-expected<skillset*> open_plugin(const std::filesystem::path& file) {
+expected<void> check_plugin(const std::filesystem::path& file) {
   const auto info = read_plugin(file);
-  if (!info)
-    return info.error();
-  if (auto fits = check(file, *info); !fits)
+  return info ? check(file, *info) : info.error();
+}
+
+expected<skillset*> open_plugin(const std::filesystem::path& file) {
+  if (auto fits = check_plugin(file); !fits)
     return std::move(fits).error();
   // Absolute, or a bare name would be looked for among the system's libraries. Never closed: engines leave threads and
   // thread-local state behind that outlive any point where closing were safe.

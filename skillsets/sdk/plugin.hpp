@@ -47,10 +47,13 @@ plugin_info this_build();
 /// has no note. Of another `abi_version` there may be nothing but that.
 expected<plugin_info> read_plugin(const std::filesystem::path& file);
 
+/// Whether this program may run it: what `read_plugin` says, and FAILED_PRECONDITION where it was built for another
+/// one.
+expected<void> check_plugin(const std::filesystem::path& file);
+
 /// The skillset of the plug-in in `file`, which stays open for as long as the process lives. Blocking: runs the
-/// plug-in's code once it was built for this program, and else is FAILED_PRECONDITION and runs nothing. Further errors:
-/// those of `read_plugin`, FAILED_PRECONDITION with the loader's words where it can't be loaded, as without a library
-/// that it needs, and INTERNAL where it gives no skillset or throws. Thread-safe.
+/// plug-in's code after `check_plugin`. Further errors: FAILED_PRECONDITION with the loader's words where it can't be
+/// loaded, as without a library that it needs, and INTERNAL where it gives no skillset or throws. Thread-safe.
 expected<skillset*> open_plugin(const std::filesystem::path& file);
 
 }  // namespace troupe

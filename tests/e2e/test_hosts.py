@@ -150,10 +150,9 @@ def test_a_host_has_what_its_model_allows_it(make_node):
     assert (soft["Max data size"], soft["Max open files"]) == (str(200 << 20), "20")
     with triton.InferenceServerClient(node.address) as client:
         assert client.infer("identity", numbers(6)).as_numpy("output").tolist() == [6]
-        with pytest.raises(triton.InferenceServerException):
-            client.infer("identity", numbers(*([1.0] * (60 << 18))))
-        eventually(lambda: hosts_of(node))
-        assert client.infer("identity", numbers(7)).as_numpy("output").tolist() == [7]
+        # What comes in shared memory is not the host's; test_misbehaving has one that takes more of its own.
+        large = [1.0] * (60 << 18)
+        assert client.infer("identity", numbers(*large)).as_numpy("output").tolist() == large
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -230,7 +230,7 @@ def test_a_plug_in_that_gives_no_skillset_is_refused(program, monkeypatch):
         node.start().wait_ready()
         node.write_model("unruly", UNRULY)
         with triton.InferenceServerClient(node.address) as client:
-            with fails("INVALID_ARGUMENT", "gives no skillset"):
+            with fails("UNAVAILABLE", "gives no skillset"):
                 client.load_model("unruly")
             assert client.infer("healthy", numbers(1)).as_numpy("output").tolist() == [1]
         assert node.stop() == 0
