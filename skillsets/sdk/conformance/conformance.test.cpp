@@ -260,7 +260,7 @@ TEST_F(conformance_test, sees_an_exception_for_an_odd_input) {
 TEST_F(conformance_test, sees_what_a_load_leaves_behind) {
   std::list<std::vector<char>> kept;
   skills.on_load = [&](auto&, auto&) {
-    kept.emplace_back(16 << 10, 'x');
+    kept.emplace_back(64 << 10, 'x');
     return expected<void>{};
   };
   EXPECT_THAT(fault("gives_everything_back"), HasSubstr("each load leaves something behind"));
