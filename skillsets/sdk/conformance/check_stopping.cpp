@@ -1,6 +1,7 @@
 #include "skillsets/sdk/conformance/checks.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <thread>
 
 namespace troupe::conformance {
@@ -8,6 +9,10 @@ namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+
+error by_the_check() {
+  return make_error(status_code::cancelled, "the check has cancelled it");
+}
 
 /// As many requests as a batch has room for, so that there is something to stop.
 std::vector<inference_request> much_work(subject& whom) {
@@ -81,6 +86,30 @@ std::string fault_of_next(subject& whom, instance& worker, const reference& befo
   return apart.empty() ? "" : "after work was stopped " + apart;
 }
 
+microseconds duration_of(const std::function<void()>& work) {
+  const auto began = steady_clock::now();
+  work();
+  return std::max(microseconds{1}, std::chrono::duration_cast<microseconds>(steady_clock::now() - began));
+}
+
+/// What `work` comes to when its token is cancelled at a random moment of the next `whole`; notes how late it ended.
+template <class Work>
+auto cancelled_at_random(subject& whom, microseconds whole, lateness& times, Work work) {
+  cancel_scope scope;
+  steady_clock::time_point cancelled_at;
+  const microseconds delay{whom.random()() % static_cast<std::uint64_t>(whole.count())};
+  std::jthread canceller{[&] {
+    std::this_thread::sleep_for(delay);
+    cancelled_at = steady_clock::now();
+    scope.cancel(by_the_check());
+  }};
+  auto came_to = work(scope.token());
+  const auto ended = steady_clock::now();
+  if (scope.token().cancelled())
+    times.add(ended - cancelled_at);
+  return came_to;
+}
+
 }  // namespace
 
 finding stops_when_cancelled(subject& whom) {
@@ -91,28 +120,12 @@ finding stops_when_cancelled(subject& whom) {
   if (!before)
     return failed(before.error().message());
   const auto work = much_work(whom);
-  const auto began = steady_clock::now();
-  static_cast<void>(run_all(**worker, work, {}));
-  const auto whole =
-      std::max<std::int64_t>(1, std::chrono::duration_cast<microseconds>(steady_clock::now() - began).count());
+  const auto whole = duration_of([&] { static_cast<void>(run_all(**worker, work, {})); });
   lateness times;
-  const auto reason = make_error(status_code::cancelled, "the check has cancelled it");
   for (std::size_t i = 0; i != whom.how().cancellations; ++i) {
-    cancel_scope scope;
-    steady_clock::time_point cancelled_at;
-    const microseconds delay{whom.random()() % static_cast<std::uint64_t>(whole)};
-    std::jthread canceller{[&] {
-      std::this_thread::sleep_for(delay);
-      cancelled_at = steady_clock::now();
-      scope.cancel(reason);
-    }};
-    const auto outcomes = run_all(**worker, work, scope.token());
-    const auto ended = steady_clock::now();
-    const bool stopped = scope.token().cancelled();
-    canceller.join();
-    if (stopped)
-      times.add(ended - cancelled_at);
-    if (auto fault = fault_after(outcomes, reason); !fault.empty())
+    const auto outcomes = cancelled_at_random(
+        whom, whole, times, [&](const cancel_token& token) { return run_all(**worker, work, token); });
+    if (auto fault = fault_after(outcomes, by_the_check()); !fault.empty())
       return failed(std::move(fault));
     if (!(*worker)->usable())
       return failed("it did not survive being cancelled");
@@ -149,33 +162,22 @@ finding stops_at_the_deadline(subject& whom) {
 }
 
 finding stops_loading(subject& whom) {
-  const auto began = steady_clock::now();
-  if (const auto loaded = whom.load(); !loaded)
-    return failed(loaded.error().message());
-  const auto whole =
-      std::max<std::int64_t>(1, std::chrono::duration_cast<microseconds>(steady_clock::now() - began).count());
+  expected<void> loads;
+  const auto whole = duration_of([&] {
+    if (const auto loaded = whom.load(); !loaded)
+      loads = loaded.error();
+  });
+  if (!loads)
+    return failed(loads.error().message());
   lateness times;
   for (int i = 0; i != 10; ++i) {
-    cancel_scope scope;
-    steady_clock::time_point cancelled_at;
-    const microseconds delay{i == 0 ? 0 : whom.random()() % static_cast<std::uint64_t>(whole)};
-    std::jthread canceller{[&] {
-      std::this_thread::sleep_for(delay);
-      cancelled_at = steady_clock::now();
-      scope.cancel(make_error(status_code::cancelled, "the check has cancelled it"));
-    }};
-    const auto loaded = whom.load(scope.token());
-    const auto ended = steady_clock::now();
-    const bool stopped = scope.token().cancelled();
-    canceller.join();
-    if (stopped)
-      times.add(ended - cancelled_at);
+    const auto loaded =
+        cancelled_at_random(whom, whole, times, [&](const cancel_token& token) { return whom.load(token); });
     if (!loaded && loaded.error().code != status_code::cancelled)
       return failed("a cancelled load ends with " + loaded.error().message());
   }
   // A load is bounded by how long it takes, and not by the grace of a run.
-  const auto most =
-      std::max<milliseconds>(whom.how().cancel_grace, std::chrono::ceil<milliseconds>(microseconds{2 * whole}));
+  const auto most = std::max<milliseconds>(whom.how().cancel_grace, std::chrono::ceil<milliseconds>(2 * whole));
   return times.within(most) ? passed(times.summary()) : failed("a cancelled load goes on: " + times.summary());
 }
 
