@@ -26,6 +26,9 @@ using std::chrono::milliseconds;
 /// another model gets its turn.
 constexpr milliseconds steps_at_once{20};
 
+/// So many messages are heard before it is seen whether somebody was cancelled, or the host is late.
+constexpr int most_at_once = 64;
+
 /// Gives an answer of the host to the item that it is for. True when that was its last word, which is ours where the
 /// outputs are wrong.
 expected<bool> pass_on(const wire::Answer& answer, work_item& item, const signature& what,
@@ -101,13 +104,15 @@ class host_connection::conversation {
         return too_late(most);
       if (auto sent = with_.outgoing_.send_some(with_.process_->socket()); !sent)
         return sent;
-      for (;;) {
+      for (int heard = 0; heard != most_at_once; ++heard) {
         auto message = std::make_shared<wire::FromHost>();
         const auto complete = with_.reader_.try_read(*message);
         if (!complete)
           return complete.error();
-        if (!*complete)
+        if (!*complete) {
+          wait(deadline);
           break;
+        }
         const auto over = hear(message);
         if (!over)
           return over.error();
@@ -115,7 +120,6 @@ class host_connection::conversation {
           return {};
         last = steady_clock::now();
       }
-      wait(deadline);
     }
   }
 

@@ -13,6 +13,7 @@
 #include <limits>
 #include <list>
 #include <random>
+#include <thread>
 
 namespace troupe {
 namespace {
@@ -149,6 +150,31 @@ error ends_when_cancelled(host_connection& host, const signature& what) {
 
 TEST_F(host_test, that_ignores_cancellation_is_asked_to_end) {
   EXPECT_THAT(ends_when_cancelled(*ready("ignores cancellation"), what).message(), HasSubstr("killed by signal 15"));
+}
+
+/// Takes answers more slowly than a host can give them, and is cancelled with the first.
+class slow_item final : public work_item {
+ public:
+  const inference_request& request() const noexcept override { return request_; }
+  cancel_token token() const noexcept override { return scope_.token(); }
+  void send(inference_response) override {
+    scope_.cancel(make_error(status_code::cancelled, "that is enough"));
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  void respond(expected<inference_response>) override {}
+  void complete() override {}
+
+ private:
+  const inference_request request_ = host_test::request();
+  cancel_scope scope_;
+};
+
+TEST_F(host_test, that_never_stops_answering_is_cancelled_all_the_same) {
+  const auto host = ready("answers without end");
+  slow_item item;
+  work_item* const batch[] = {&item};
+  EXPECT_THAT(host->run(batch, what, item.token()).error().message(),
+              HasSubstr("ignored for 50 ms that its work was cancelled"));
 }
 
 TEST_F(host_test, that_ignores_that_too_loses_its_life) {
