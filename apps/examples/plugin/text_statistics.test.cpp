@@ -1,5 +1,6 @@
 #include "text_statistics.hpp"
 
+#include "skillsets/sdk/conformance/gtest.hpp"
 #include "skillsets/sdk/plugin.hpp"
 #include "skillsets/sdk/testing.hpp"
 
@@ -155,5 +156,14 @@ TEST(text_statistics, is_what_the_plug_in_has) {
   EXPECT_EQ((*skills)->name(), "text_statistics");
   EXPECT_EQ((*skills)->options().at(0).fallback, parameter{std::int64_t{1}});
 }
+
+/// That it keeps the contract, a test for each point of it.
+const bool registered = conformance::register_tests("text_statistics", [] {
+  model_settings settings;
+  settings.options["gram"] = std::int64_t{1};
+  conformance::options how;
+  how.random_inputs = 1000;
+  return conformance::subject_parts{std::make_unique<text_statistics_skillset>(), settings, how};
+});
 
 }  // namespace
