@@ -4,6 +4,7 @@ healthy model of the same node goes on answering."""
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import threading
@@ -222,6 +223,22 @@ def test_a_start_that_is_slow_is_waited_for_and_one_that_never_ends_is_not(node,
     node.write_model("never", UNRULY + '[host]\nstart = "500ms"\n[options]\nin = "load"\nhow = "hang"\n')
     with fails("UNAVAILABLE", "did not answer within 500 ms, and was killed"):
         client.load_model("never")
+
+
+def test_a_plug_in_of_another_build_is_refused_before_any_of_it_runs(program):
+    own = (program.parent.parent / "lib/troupe/skillsets/unruly.so").read_bytes()
+    other, changes = re.subn(rb"sdk [0-9a-f]{16}", b"sdk 0123456789abcdef", own)
+    assert changes > 0
+    with Node(program, {"healthy": MODELS["healthy"]}, settings='[skillsets]\npaths = ["plugins"]\n') as node:
+        (node.folder / "plugins").mkdir()
+        (node.folder / "plugins/unruly.so").write_bytes(other)
+        node.start().wait_ready()
+        node.write_model("unruly", UNRULY)
+        with triton.InferenceServerClient(node.address) as client:
+            with fails("FAILED_PRECONDITION", "sdk 0123456789abcdef", "build it again"):
+                client.load_model("unruly")
+            assert client.infer("healthy", numbers(1)).as_numpy("output").tolist() == [1]
+        assert node.stop() == 0
 
 
 def test_a_plug_in_that_gives_no_skillset_is_refused(program, monkeypatch):
