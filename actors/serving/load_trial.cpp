@@ -1,7 +1,7 @@
 #include "actors/serving/load_trial.hpp"
 
 #include "actors/concurrency/log.hpp"
-#include "actors/serving/hosted_skillset.hpp"
+#include "actors/serving/hosts/hosted_skillset.hpp"
 #include "actors/serving/model_folder.hpp"
 
 #include <utility>

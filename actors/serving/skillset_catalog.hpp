@@ -4,7 +4,7 @@
 #include "actors/concurrency/error.hpp"
 #include "actors/execution/runtime_device.hpp"
 #include "actors/serving/file_identity.hpp"
-#include "actors/serving/hosted_catalog.hpp"
+#include "actors/serving/hosts/hosted_catalog.hpp"
 #include "actors/serving/skillset_file.hpp"
 #include "skillsets/sdk/skillset.hpp"
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "actors/concurrency/cancel_scope.hpp"
-#include "actors/serving/host_process.hpp"
+#include "actors/serving/hosts/host_process.hpp"
 #include "skillsets/sdk/host/frames.hpp"
 #include "skillsets/sdk/skillset.hpp"
 

@@ -1,4 +1,4 @@
-#include "actors/serving/host_connection.hpp"
+#include "actors/serving/hosts/host_connection.hpp"
 
 #include "actors/concurrency/clock.hpp"
 #include "skillsets/sdk/host/messages.hpp"

@@ -1,4 +1,4 @@
-#include "actors/serving/hosted_skillset.hpp"
+#include "actors/serving/hosts/hosted_skillset.hpp"
 
 #include "skillsets/sdk/host/messages.hpp"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "actors/serving/host_connection.hpp"
+#include "actors/serving/hosts/host_connection.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
 #include <memory>

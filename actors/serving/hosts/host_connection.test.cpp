@@ -1,6 +1,6 @@
-#include "actors/serving/host_connection.hpp"
+#include "actors/serving/hosts/host_connection.hpp"
 
-#include "actors/serving/hosted_skillset.hpp"
+#include "actors/serving/hosts/hosted_skillset.hpp"
 #include "actors/serving/testing.hpp"
 #include "skillsets/sdk/continuous_work.hpp"
 #include "skillsets/sdk/testing.hpp"

@@ -1,8 +1,8 @@
-#include "actors/serving/hosted_catalog.hpp"
+#include "actors/serving/hosts/hosted_catalog.hpp"
 
 #include "actors/serving/file_identity.hpp"
-#include "actors/serving/hosted_skillset.hpp"
-#include "actors/serving/program_manifest.hpp"
+#include "actors/serving/hosts/hosted_skillset.hpp"
+#include "actors/serving/hosts/program_manifest.hpp"
 #include "skillsets/sdk/plugin.hpp"
 
 #include <condition_variable>

@@ -1,4 +1,4 @@
-#include "actors/serving/program_manifest.hpp"
+#include "actors/serving/hosts/program_manifest.hpp"
 
 #include "actors/serving/settings_reader.hpp"
 

@@ -2,7 +2,7 @@
 
 #include "actors/concurrency/cancel_scope.hpp"
 #include "actors/concurrency/error.hpp"
-#include "actors/serving/host_process.hpp"
+#include "actors/serving/hosts/host_process.hpp"
 #include "actors/serving/skillset_file.hpp"
 
 #include <filesystem>

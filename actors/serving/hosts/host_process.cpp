@@ -1,4 +1,4 @@
-#include "actors/serving/host_process.hpp"
+#include "actors/serving/hosts/host_process.hpp"
 
 #include "actors/concurrency/log.hpp"
 
