@@ -29,14 +29,19 @@ void host_item::complete() {
   write_last([](wire::Answer&) {});
 }
 
+wire::FromHost host_item::answer(bool last) const {
+  wire::FromHost message;
+  message.mutable_answer()->set_item(index_);
+  message.mutable_answer()->set_last(last);
+  return message;
+}
+
 /// RESOURCE_EXHAUSTED for a response that is too long to cross, INTERNAL for one that is no message.
 expected<void> host_item::write(const inference_response& response, bool last) {
-  wire::FromHost message;
-  auto& answer = *message.mutable_answer();
-  answer.set_item(index_);
-  answer.set_last(last);
+  auto message = answer(last);
   attachments files;
-  if (auto fine = to_wire(response, *answer.mutable_response(), out_.attaches ? &files : nullptr); !fine)
+  if (auto fine = to_wire(response, *message.mutable_answer()->mutable_response(), out_.attaches ? &files : nullptr);
+      !fine)
     return fine;
   return out_.out.write(message, std::move(files));
 }
@@ -44,11 +49,8 @@ expected<void> host_item::write(const inference_response& response, bool last) {
 /// What can't be written here finds no reader: the node is gone, and this process ends.
 template <class Fill>
 void host_item::write_last(Fill fill) {
-  wire::FromHost message;
-  auto& answer = *message.mutable_answer();
-  answer.set_item(index_);
-  answer.set_last(true);
-  fill(answer);
+  auto message = answer(true);
+  fill(*message.mutable_answer());
   static_cast<void>(out_.out.write(message));
 }
 

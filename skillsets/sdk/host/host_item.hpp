@@ -3,6 +3,8 @@
 #include "skillsets/sdk/host/frames.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
+#include "troupe/host/v1/host.pb.h"
+
 #include <cstdint>
 #include <utility>
 
@@ -36,6 +38,7 @@ class host_item final : public work_item {
   std::uint32_t index() const noexcept { return index_; }
 
  private:
+  host::v1::FromHost answer(bool last) const;
   expected<void> write(const inference_response& response, bool last);
   template <class Fill>
   void write_last(Fill fill);
