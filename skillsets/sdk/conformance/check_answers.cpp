@@ -1,5 +1,6 @@
 #include "skillsets/sdk/conformance/checks.hpp"
 
+#include "skillsets/sdk/run_one.hpp"
 #include "skillsets/sdk/validate.hpp"
 
 #include <algorithm>
@@ -61,7 +62,7 @@ finding answers_as_it_says(subject& whom) {
     return failed(worker.error().message());
   for (int i = 0; i != 50; ++i) {
     const auto request = whom.make_request();
-    const auto responses = run_alone(**worker, request);
+    const auto responses = run_one(**worker, request, {});
     if (!responses)
       return failed("a request like the warm-up fails: " + responses.error().message());
     if (auto fault = fault_of(*responses, request, whom.model().describe()); !fault.empty())
@@ -84,7 +85,7 @@ finding batch_equals_singles(subject& whom) {
     if (!together)
       return failed("a batch of " + std::to_string(requests.size()) + " fails: " + together.error().message());
     for (std::size_t i = 0; i != requests.size(); ++i) {
-      const auto alone = run_alone(**worker, requests[i]);
+      const auto alone = run_one(**worker, requests[i], {});
       const auto& outcome = (*together)[i];
       if (!outcome.ended)
         return failed("a request of a batch has no last word although the run succeeded");
@@ -111,10 +112,10 @@ finding is_deterministic(subject& whom) {
   bool exact = true;
   for (int i = 0; i != 10; ++i) {
     const auto request = whom.make_request();
-    const auto first = run_alone(**worker, request);
+    const auto first = run_one(**worker, request, {});
     for (int again = 0; again != 3; ++again) {
-      static_cast<void>(run_alone(**worker, whom.make_request()));
-      const auto next = run_alone(**worker, request);
+      static_cast<void>(run_one(**worker, whom.make_request(), {}));
+      const auto next = run_one(**worker, request, {});
       if (!first || !next)
         return failed("a request like the warm-up fails: " + (first ? next : first).error().message());
       if (const auto apart = difference(*first, *next, whom.how().tolerance); !apart.empty())
@@ -140,7 +141,7 @@ finding instances_agree(subject& whom) {
   std::vector<std::vector<inference_response>> expected_responses;
   for (int i = 0; i != 10; ++i) {
     requests.push_back(whom.make_request());
-    auto alone = run_alone(**reference, requests.back());
+    auto alone = run_one(**reference, requests.back(), {});
     if (!alone)
       return failed("a request like the warm-up fails: " + alone.error().message());
     expected_responses.push_back(*std::move(alone));
@@ -152,7 +153,7 @@ finding instances_agree(subject& whom) {
       threads.emplace_back([&, w] {
         for (std::size_t i = 0; i != 10 * requests.size() && faults[w].empty(); ++i) {
           const auto which = (i + w) % requests.size();
-          const auto responses = run_alone(*workers[w], requests[which]);
+          const auto responses = run_one(*workers[w], requests[which], {});
           if (!responses)
             faults[w] = responses.error().message();
           else if (whom.how().deterministic)
@@ -174,7 +175,7 @@ finding survives_random_inputs(subject& whom) {
       return failed("after " + std::to_string(i) + " requests: " + worker.error().message());
     const auto request = whom.make_random_request();
     const cancel_scope scope{steady_clock::now() + whom.how().patience};
-    const auto responses = run_alone(**worker, request, scope.token());
+    const auto responses = run_one(**worker, request, scope.token());
     if (responses) {
       ++answered;
       if (auto fault = fault_of(*responses, request, whom.model().describe()); !fault.empty())

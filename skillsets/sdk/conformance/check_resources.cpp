@@ -1,5 +1,7 @@
 #include "skillsets/sdk/conformance/checks.hpp"
 
+#include "skillsets/sdk/run_one.hpp"
+
 #include <malloc.h>
 #include <unistd.h>
 
@@ -81,7 +83,7 @@ finding gives_everything_back(subject& whom) {
     const auto worker = whom.worker();
     if (!worker)
       return failed("load " + std::to_string(i + 1) + ": " + worker.error().message());
-    if (const auto responses = run_alone(**worker, whom.make_request()); !responses)
+    if (const auto responses = run_one(**worker, whom.make_request(), {}); !responses)
       return failed("load " + std::to_string(i + 1) + ": " + responses.error().message());
     whom.unload();
     if (i >= settling)

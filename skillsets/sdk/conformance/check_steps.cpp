@@ -1,6 +1,7 @@
 #include "skillsets/sdk/conformance/checks.hpp"
 
 #include "skillsets/sdk/continuous_work.hpp"
+#include "skillsets/sdk/run_one.hpp"
 
 #include <list>
 
@@ -57,7 +58,7 @@ finding keeps_requests_apart(subject& whom) {
   std::vector<std::vector<inference_response>> due;
   for (int i = 0; i != 10; ++i) {
     requests.push_back(whom.make_request());
-    auto alone = run_alone(**worker, requests.back());
+    auto alone = run_one(**worker, requests.back(), {});
     if (!alone)
       return failed(alone.error().message());
     due.push_back(*std::move(alone));

@@ -1,5 +1,7 @@
 #include "skillsets/sdk/conformance/checks.hpp"
 
+#include "skillsets/sdk/run_one.hpp"
+
 #include <algorithm>
 #include <functional>
 #include <thread>
@@ -70,14 +72,14 @@ struct reference {
 
 expected<reference> make_reference(subject& whom, instance& worker) {
   auto request = whom.make_request();
-  auto responses = run_alone(worker, request);
+  auto responses = run_one(worker, request, {});
   if (!responses)
     return responses.error();
   return reference{std::move(request), *std::move(responses)};
 }
 
 std::string fault_of_next(subject& whom, instance& worker, const reference& before) {
-  const auto again = run_alone(worker, before.request);
+  const auto again = run_one(worker, before.request, {});
   if (!again)
     return "after work was stopped a good request fails: " + again.error().message();
   if (!whom.how().deterministic)

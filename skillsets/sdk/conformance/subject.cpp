@@ -104,7 +104,7 @@ expected<std::unique_ptr<instance>> subject::make_worker(loaded_model& model) {
   const auto request = called("warm_up", [&] { return expected<inference_request>{model.warm_up()}; });
   if (!request)
     return request.error();
-  if (const auto answer = run_alone(**made, part_of_a_sequence(*request, model.describe(), random_)); !answer)
+  if (const auto answer = run_one(**made, part_of_a_sequence(*request, model.describe(), random_), {}); !answer)
     return make_error(answer.error().code, "the warm-up request fails: " + answer.error().cause);
   return made;
 }
@@ -158,19 +158,6 @@ expected<std::vector<outcome>> run_all(instance& worker, std::span<const inferen
   if (std::all_of(outcomes.begin(), outcomes.end(), [](const auto& each) { return each.ended; }))
     return outcomes;
   return done.error();
-}
-
-expected<std::vector<inference_response>> run_alone(instance& worker, const inference_request& request,
-                                                    const cancel_token& token) {
-  auto outcomes = run_all(worker, std::span{&request, 1}, token);
-  if (!outcomes)
-    return outcomes.error();
-  auto& only = outcomes->front();
-  if (only.failure)
-    return *std::move(only.failure);
-  if (!only.ended)
-    return make_error(status_code::internal, "a request has no last word although its run succeeded");
-  return std::move(only.responses);
 }
 
 std::string difference(const std::vector<inference_response>& a, const std::vector<inference_response>& b,

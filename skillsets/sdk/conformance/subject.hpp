@@ -91,10 +91,6 @@ class subject {
 expected<std::vector<outcome>> run_all(instance& worker, std::span<const inference_request> requests,
                                        const cancel_token& token);
 
-/// One by itself: its error where it failed, and INTERNAL where it had no last word.
-expected<std::vector<inference_response>> run_alone(instance& worker, const inference_request& request,
-                                                    const cancel_token& token = {});
-
 /// Why two answers are not the same; empty when they are.
 std::string difference(const std::vector<inference_response>& a, const std::vector<inference_response>& b,
                        double tolerance);
