@@ -49,7 +49,7 @@ class lateness {
   std::vector<steady_clock::duration> all_;
 };
 
-std::string too_late(subject& whom, lateness& times) {
+std::string too_late(const subject& whom, lateness& times) {
   return "work went on for more than " + std::to_string(whom.how().cancel_grace.count()) +
          " ms after it was to stop: " + times.summary();
 }
@@ -65,27 +65,41 @@ std::string fault_after(const expected<std::vector<outcome>>& outcomes, const er
   return "";
 }
 
-struct reference {
+/// Work to be stopped, and a request whose answer was seen before.
+struct trial {
+  instance* worker;
+  std::vector<inference_request> work;
   inference_request request;
   std::vector<inference_response> responses;
+
+  expected<std::vector<outcome>> run(const cancel_token& token) const { return run_all(*worker, work, token); }
 };
 
-expected<reference> make_reference(subject& whom, instance& worker) {
+expected<trial> make_trial(subject& whom) {
+  const auto worker = whom.worker();
+  if (!worker)
+    return worker.error();
   auto request = whom.make_request();
-  auto responses = run_one(worker, request, {});
+  auto responses = run_one(**worker, request, {});
   if (!responses)
     return responses.error();
-  return reference{std::move(request), *std::move(responses)};
+  return trial{*worker, much_work(whom), std::move(request), *std::move(responses)};
 }
 
-std::string fault_of_next(subject& whom, instance& worker, const reference& before) {
-  const auto again = run_one(worker, before.request, {});
+std::string fault_of_next(subject& whom, const trial& what, const char* stop) {
+  if (!what.worker->usable())
+    return std::string{"it did not survive "} + stop;
+  const auto again = run_one(*what.worker, what.request, {});
   if (!again)
     return "after work was stopped a good request fails: " + again.error().message();
   if (!whom.how().deterministic)
     return "";
-  const auto apart = difference(before.responses, *again, whom.how().tolerance);
+  const auto apart = difference(what.responses, *again, whom.how().tolerance);
   return apart.empty() ? "" : "after work was stopped " + apart;
+}
+
+finding found(const subject& whom, lateness& times) {
+  return times.within(whom.how().cancel_grace) ? passed(times.summary()) : failed(too_late(whom, times));
 }
 
 microseconds duration_of(const std::function<void()>& work) {
@@ -115,52 +129,40 @@ auto cancelled_at_random(subject& whom, microseconds whole, lateness& times, Wor
 }  // namespace
 
 finding stops_when_cancelled(subject& whom) {
-  const auto worker = whom.worker();
-  if (!worker)
-    return failed(worker.error().message());
-  const auto before = make_reference(whom, **worker);
-  if (!before)
-    return failed(before.error().message());
-  const auto work = much_work(whom);
-  const auto whole = duration_of([&] { static_cast<void>(run_all(**worker, work, {})); });
+  const auto what = make_trial(whom);
+  if (!what)
+    return failed(what.error().message());
+  const auto whole = duration_of([&] { static_cast<void>(what->run({})); });
   lateness times;
   for (std::size_t i = 0; i != whom.how().cancellations; ++i) {
-    const auto outcomes = cancelled_at_random(
-        whom, whole, times, [&](const cancel_token& token) { return run_all(**worker, work, token); });
+    const auto outcomes =
+        cancelled_at_random(whom, whole, times, [&](const cancel_token& token) { return what->run(token); });
     if (auto fault = fault_after(outcomes, by_the_check()); !fault.empty())
       return failed(std::move(fault));
-    if (!(*worker)->usable())
-      return failed("it did not survive being cancelled");
-    if (auto fault = fault_of_next(whom, **worker, *before); !fault.empty())
+    if (auto fault = fault_of_next(whom, *what, "being cancelled"); !fault.empty())
       return failed(std::move(fault));
   }
-  return times.within(whom.how().cancel_grace) ? passed(times.summary()) : failed(too_late(whom, times));
+  return found(whom, times);
 }
 
 finding stops_at_the_deadline(subject& whom) {
-  const auto worker = whom.worker();
-  if (!worker)
-    return failed(worker.error().message());
-  const auto before = make_reference(whom, **worker);
-  if (!before)
-    return failed(before.error().message());
-  const auto work = much_work(whom);
+  const auto what = make_trial(whom);
+  if (!what)
+    return failed(what.error().message());
   lateness times;
   for (const auto left : {milliseconds{-1}, milliseconds{0}, milliseconds{1}, milliseconds{5}}) {
     const auto deadline = steady_clock::now() + left;
     const cancel_scope scope{deadline};
-    const auto outcomes = run_all(**worker, work, scope.token());
+    const auto outcomes = what->run(scope.token());
     if (scope.token().cancelled()) {
       times.add(steady_clock::now() - deadline);
       if (auto fault = fault_after(outcomes, scope.token().reason()); !fault.empty())
         return failed(std::move(fault));
     }
-    if (!(*worker)->usable())
-      return failed("it did not survive a deadline");
-    if (auto fault = fault_of_next(whom, **worker, *before); !fault.empty())
+    if (auto fault = fault_of_next(whom, *what, "a deadline"); !fault.empty())
       return failed(std::move(fault));
   }
-  return times.within(whom.how().cancel_grace) ? passed(times.summary()) : failed(too_late(whom, times));
+  return found(whom, times);
 }
 
 finding stops_loading(subject& whom) {
