@@ -23,17 +23,13 @@ def log_exception(error: BaseException) -> None:
         print("".join(traceback.format_exception(error)), end="", file=sys.stderr, flush=True)
 
 
-class HostItem(Item):
-    """A request whose answers are written to the node."""
+class _ItemOf(Item):
+    """A request to a model with this signature."""
 
-    def __init__(self, index: int, request: Request, signature: Signature, write: Write) -> None:
-        self._index = index
+    def __init__(self, request: Request, signature: Signature, token: CancelToken) -> None:
         self._request = request
         self._signature = signature
-        self._write = write
-        self._token = CancelToken()
-        self._lock = threading.Lock()
-        self._ended = False
+        self._token = token
 
     @property
     def request(self) -> Request:
@@ -43,9 +39,23 @@ class HostItem(Item):
     def token(self) -> CancelToken:
         return self._token
 
-    def send(self, response: Response) -> None:
+    def _check_decoupled(self) -> None:
         if not self._signature.decoupled:
             raise SkillsetError(Code.INTERNAL, "the model is not decoupled, and a request has one response")
+
+
+class HostItem(_ItemOf):
+    """A request whose answers are written to the node."""
+
+    def __init__(self, index: int, request: Request, signature: Signature, write: Write) -> None:
+        super().__init__(request, signature, CancelToken())
+        self._index = index
+        self._write = write
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def send(self, response: Response) -> None:
+        self._check_decoupled()
         self._answer(lambda: response_to_wire(response, self._signature), last=False)
 
     def respond(self, answer: Response | BaseException) -> None:
@@ -111,27 +121,16 @@ class HostBatch:
             self._token._cancel()
 
 
-class WarmUpItem(Item):
+class WarmUpItem(_ItemOf):
     """The request of a warm-up, whose answers nobody gets to see."""
 
     def __init__(self, request: Request, signature: Signature, token: CancelToken) -> None:
-        self._request = request
-        self._signature = signature
-        self._token = token
+        super().__init__(request, signature, token)
         self.outcome: BaseException | None = None
         self.ended = False
 
-    @property
-    def request(self) -> Request:
-        return self._request
-
-    @property
-    def token(self) -> CancelToken:
-        return self._token
-
     def send(self, response: Response) -> None:
-        if not self._signature.decoupled:
-            raise SkillsetError(Code.INTERNAL, "the model is not decoupled, and a request has one response")
+        self._check_decoupled()
         if not self.ended:
             response_to_wire(response, self._signature)
 
