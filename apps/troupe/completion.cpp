@@ -1,4 +1,4 @@
-#include "apps/troupe/complete.hpp"
+#include "apps/troupe/completion.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -56,7 +56,8 @@ bool takes_model(const position& at) {
   if (at.option)
     return at.option->check_name("--model");
   const auto& command = at.command->get_name();
-  return command == "infer" || command == "load" || command == "unload" || command == "restart";
+  return command == "chat" || command == "complete" || command == "infer" || command == "load" || command == "unload" ||
+         command == "restart";
 }
 
 std::vector<std::string> candidates(const CLI::App& app, const position& at, bool dashed) {
@@ -78,8 +79,8 @@ std::vector<std::string> candidates(const CLI::App& app, const position& at, boo
 
 }  // namespace
 
-std::vector<std::string> complete(const CLI::App& app, const std::vector<std::string>& words,
-                                  const std::function<std::vector<std::string>(const std::string&)>& model_names) {
+std::vector<std::string> completions(const CLI::App& app, const std::vector<std::string>& words,
+                                     const std::function<std::vector<std::string>(const std::string&)>& model_names) {
   const std::string last = words.empty() ? "" : words.back();
   const auto at = locate(app, std::span{words}.first(words.empty() ? 0 : words.size() - 1));
   const bool dashed = last.starts_with('-');
