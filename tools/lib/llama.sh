@@ -13,7 +13,8 @@ llama_flags=(
   -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF
 )
 llama_library_flags=("${llama_flags[@]}" -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF)
-llama_server_flags=("${llama_flags[@]}" -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_SERVER=ON)
+llama_server_flags=("${llama_flags[@]}" -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON -DLLAMA_BUILD_TOOLS=ON
+  -DLLAMA_BUILD_SERVER=ON)
 
 # llama_entry NAME FLAG…: keyed by the sources, the flags and the compiler.
 llama_entry() {
