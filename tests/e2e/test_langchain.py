@@ -12,7 +12,7 @@ from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from node import PATIENCE, Node
 from test_openai_chat import PORTS
 
-QUESTION = "What is the capital of France?"
+QUESTION = "Name the capital of France."
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_chat_streams(chat):
 
 
 def test_chat_answers_many_at_once(chat):
-    answers = chat(max_tokens=20).batch([f"What is the capital of {country}?" for country in ("France", "Spain", "Italy")])
+    answers = chat(max_tokens=20).batch([f"Name the capital of {country}." for country in ("France", "Germany", "Italy")])
     assert "Paris" in answers[0].content and len({answer.content for answer in answers}) == 3
 
 

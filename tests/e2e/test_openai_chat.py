@@ -23,7 +23,7 @@ path = "models"
 
 MODEL = "smollm2"
 GREEDY = {"model": MODEL, "temperature": 0}
-CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
+CAPITAL = [{"role": "user", "content": "Name the capital of France."}]
 STORY = [{"role": "user", "content": "Tell me a very long story about the sea."}]
 
 
@@ -115,9 +115,9 @@ def test_a_stream_that_is_closed_ends_the_work(served, openai_client):
 def test_many_at_once_without_threads(served):
     async def run():
         async with openai.AsyncOpenAI(**options_of(served)) as client:
-            cities = ["France", "Spain", "Italy", "Germany", "Japan", "Egypt", "Greece", "Norway"]
+            cities = ["France", "Italy", "Germany", "Japan", "Egypt", "Greece", "Norway", "Spain"]
             answers = await asyncio.gather(*[
-                client.chat.completions.create(messages=[{"role": "user", "content": f"What is the capital of {city}?"}],
+                client.chat.completions.create(messages=[{"role": "user", "content": f"Name the capital of {city}."}],
                                                max_tokens=30, **GREEDY) for city in cities])
             stream = await client.chat.completions.create(messages=CAPITAL, stream=True, **GREEDY)
             pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
@@ -273,10 +273,10 @@ def test_a_client_tries_again_until_the_model_is_there(served, openai_client, tr
 
 
 def test_completions_go_on_with_a_text(openai_client):
-    made = openai_client.completions.create(prompt=["One, two, three,", "Monday, Tuesday,"], max_tokens=3, logprobs=2,
+    made = openai_client.completions.create(prompt=["One, two, three,", "The capital of France is"], max_tokens=3, logprobs=2,
                                             **GREEDY)
     assert [choice.index for choice in made.choices] == [0, 1]
-    assert "four" in made.choices[0].text and "Wednesday" in made.choices[1].text
+    assert "four" in made.choices[0].text and "Paris" in made.choices[1].text
     logprobs = made.choices[0].logprobs
     assert "".join(logprobs.tokens) == made.choices[0].text and len(logprobs.top_logprobs[0]) == 2
     streamed = openai_client.completions.create(prompt="One, two, three,", max_tokens=3, stream=True, **GREEDY)
@@ -286,7 +286,7 @@ def test_completions_go_on_with_a_text(openai_client):
 
 
 def test_responses_say_the_same(openai_client):
-    asked = {"model": MODEL, "input": "What is the capital of France?", "temperature": 0, "store": False}
+    asked = {"model": MODEL, "input": "Name the capital of France.", "temperature": 0, "store": False}
     response = openai_client.responses.create(**asked)
     assert "Paris" in response.output_text and response.status == "completed"
     events = list(openai_client.responses.create(stream=True, **asked))
