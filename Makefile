@@ -7,7 +7,7 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo bench-kernel bench-serve bench-faults install format tidy clean
+.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo bench-kernel bench-serve bench-faults bench-llm install format tidy clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
@@ -19,7 +19,7 @@ run: setup  ## build and start troupe-node here, with apps/node/troupe.toml
 	@tools/build "$(PRESET)" programs
 	@exec "build/$(PRESET)/bin/troupe-node" --config apps/node/troupe.toml
 
-demo: setup  ## build, start a node, compare three sentences, stop the node
+demo: setup  ## build, start a node, compare three sentences, ask a question, stop the node
 	@tools/build "$(PRESET)" programs
 	@tools/demo "build/$(PRESET)"
 
@@ -57,6 +57,11 @@ bench-faults:  ## measure what the death of host processes costs
 	@tools/setup --python
 	@tools/build release troupe troupe-node troupe-host text_embedding
 	@bench/faults/run --build build/release
+
+bench-llm:  ## compare a language model in the node with llama.cpp's own server
+	@tools/setup --bench
+	@tools/build release troupe-node troupe-host text_generation
+	@bench/llm/run --build build/release
 
 bench-kernel:  ## compare the concurrency kernel with Asio, CAF, moodycamel and AnyIO
 	@tools/setup --bench

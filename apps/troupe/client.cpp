@@ -6,6 +6,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/completion_queue.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
@@ -57,6 +58,71 @@ status_code to_code(grpc::StatusCode code) noexcept {
                                                                                  : status_code::unknown;
 }
 
+/// The error that a stream's `error_message` tells: a Troupe node begins it with the code.
+error read_error(std::string_view text) {
+  for (int code = 1; code <= static_cast<int>(status_code::unauthenticated); ++code) {
+    const auto name = to_string(static_cast<status_code>(code));
+    if (text.starts_with(name) && text.substr(name.size()).starts_with(": "))
+      return make_error(static_cast<status_code>(code), std::string{text.substr(name.size() + 2)});
+  }
+  return make_error(status_code::unknown, std::string{text});
+}
+
+/// One stream with one request on it. Each step waits until it is done or its time is over; after a step that failed,
+/// only `finish` makes sense.
+class exchange {
+ public:
+  exchange(wire::GRPCInferenceService::Stub& stub, seconds timeout)
+      : timeout_(timeout), stream_(stub.PrepareAsyncModelStreamInfer(&context_, &queue_)) {}
+
+  ~exchange() {
+    queue_.Shutdown();
+    void* tag = nullptr;
+    for (bool ok = false; queue_.Next(&tag, &ok);) {
+    }
+  }
+
+  void cancel() { context_.TryCancel(); }
+
+  bool send(const wire::ModelInferRequest& request) {
+    stream_->StartCall(this);
+    if (!done())
+      return false;
+    stream_->WriteLast(request, {}, this);
+    return done();
+  }
+
+  bool receive(wire::ModelStreamInferResponse& response) {
+    stream_->Read(&response, this);
+    return done();
+  }
+
+  grpc::Status finish() {
+    grpc::Status status;
+    stream_->Finish(&status, this);
+    done();
+    return timed_out_ ? grpc::Status{grpc::StatusCode::DEADLINE_EXCEEDED, {}} : status;
+  }
+
+ private:
+  bool done() {
+    void* tag = nullptr;
+    bool ok = false;
+    if (queue_.AsyncNext(&tag, &ok, deadline_after(timeout_)) != grpc::CompletionQueue::TIMEOUT)
+      return ok;
+    timed_out_ = true;
+    cancel();
+    queue_.Next(&tag, &ok);
+    return false;
+  }
+
+  seconds timeout_;
+  bool timed_out_ = false;
+  grpc::ClientContext context_;
+  grpc::CompletionQueue queue_;
+  std::unique_ptr<grpc::ClientAsyncReaderWriter<wire::ModelInferRequest, wire::ModelStreamInferResponse>> stream_;
+};
+
 }  // namespace
 
 struct client::state {
@@ -67,9 +133,10 @@ struct client::state {
   std::unique_ptr<wire::GRPCInferenceService::Stub> stub;
   std::unique_ptr<node::v1::Node::Stub> about_node;
 
-  error explain(const grpc::Status& status) const {
-    if (token.cancelled())
-      return token.reason();
+  error explain(const grpc::Status& status, const cancel_token& part = {}) const {
+    for (const auto* scope : {&token, &part})
+      if (scope->cancelled())
+        return scope->reason();
     const auto code = to_code(status.error_code());
     const bool connected = channel->GetState(false) == GRPC_CHANNEL_READY;
     if (code == status_code::deadline_exceeded)
@@ -192,6 +259,24 @@ expected<wire::ModelInferResponse> client::infer(const wire::ModelInferRequest& 
   if (request.ByteSizeLong() > static_cast<std::size_t>(std::numeric_limits<int>::max()))
     return make_error(status_code::resource_exhausted, "the request is larger than the 2 GiB that protobuf can carry");
   return state_->call(*state_->stub, &wire::GRPCInferenceService::Stub::ModelInfer, request);
+}
+
+expected<void> client::stream(const wire::ModelInferRequest& request, const cancel_token& part,
+                              const std::function<bool(const wire::ModelInferResponse&)>& take) {
+  exchange with{*state_->stub, state_->timeout};
+  const std::stop_callback when_all_ends{state_->token.stop(), [&] { with.cancel(); }};
+  const std::stop_callback when_it_ends{part.stop(), [&] { with.cancel(); }};
+  wire::ModelStreamInferResponse response;
+  for (bool alive = with.send(request); alive && with.receive(response);) {
+    const bool failed = !response.error_message().empty();
+    if (!failed && take(response.infer_response()))
+      continue;
+    with.cancel();
+    with.finish();
+    return failed ? expected<void>{read_error(response.error_message())} : expected<void>{};
+  }
+  const auto status = with.finish();
+  return status.ok() ? expected<void>{} : state_->explain(status, part);
 }
 
 expected<node::v1::DevicesResponse> client::devices() {

@@ -5,6 +5,7 @@
 #include "apps/troupe/fwd.hpp"
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,6 +34,12 @@ class client {
   expected<void> load(const std::string& model, const std::string& settings);
   expected<void> unload(const std::string& model);
   expected<inference::ModelInferResponse> infer(const inference::ModelInferRequest& request);
+
+  /// Sends a request on a stream of its own, as decoupled models need it, and gives each response to `take` as it
+  /// comes. Until `take` returns false, or `part` is cancelled, which both cancel the request; the first is no error. A
+  /// call's time is here that until the next response.
+  expected<void> stream(const inference::ModelInferRequest& request, const cancel_token& part,
+                        const std::function<bool(const inference::ModelInferResponse&)>& take);
 
   /// Of a Troupe node alone: UNIMPLEMENTED says that what answers is none.
   expected<node::v1::DevicesResponse> devices();

@@ -1,20 +1,20 @@
 #pragma once
 
-#include <functional>
-#include <string>
-#include <vector>
+#include "actors/concurrency/error.hpp"
+#include "apps/troupe/fwd.hpp"
+#include "apps/troupe/generation.hpp"
 
-namespace CLI {
-class App;
-}
+#include <string>
 
 namespace troupe::cli {
 
-/// What the shell may offer for the last of `words`, which are those after the program's name, the last one as far as
-/// it was typed: subcommands, options, and values where they are known. `model_names` is called only when a model's
-/// name is due, with the `--target` among the words or an empty text.
-std::vector<std::string> complete(
-    const CLI::App& app, const std::vector<std::string>& words,
-    const std::function<std::vector<std::string>(const std::string& target)>& model_names);
+struct complete_options {
+  std::string model;
+  std::string text;  ///< `-` stands for all of standard input
+  generation_options generation;
+};
+
+/// Has a model go on with a text as it is, without a chat's form, and prints what it adds while that is generated.
+expected<void> complete(session& with, const complete_options& options);
 
 }  // namespace troupe::cli

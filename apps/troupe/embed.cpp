@@ -7,6 +7,7 @@
 #include "apps/troupe/output.hpp"
 #include "apps/troupe/response.hpp"
 #include "apps/troupe/session.hpp"
+#include "apps/troupe/task.hpp"
 #include "inference/grpc_service.pb.h"
 
 #include <unistd.h>
@@ -27,49 +28,8 @@ namespace wire = inference;
 using texts = std::vector<std::string>;
 using vector = std::vector<float>;
 
-/// The names that skillsets/text_embedding gives its input and output.
-constexpr const char* input_name = "text";
-constexpr const char* output_name = "embedding";
-
 /// A table of more rows helps nobody, and grows with the square.
 constexpr std::size_t most_compared = 1000;
-
-template <class Tensors>
-bool has(const Tensors& tensors, std::string_view name, std::string_view type) {
-  return std::any_of(tensors.begin(), tensors.end(),
-                     [&](const auto& tensor) { return tensor.name() == name && tensor.datatype() == type; });
-}
-
-/// The only ready model that embeds texts. NOT_FOUND when there is none, UNAVAILABLE when one may still come,
-/// INVALID_ARGUMENT when there are several.
-expected<std::string> find_model(client& node) {
-  const auto index = node.index();
-  if (!index)
-    return index.error();
-  texts found;
-  std::string loading;
-  for (const auto& model : index->models()) {
-    if (model.state() != "READY") {
-      loading = model.state() == "LOADING" ? model.name() : loading;
-      continue;
-    }
-    const auto what = node.metadata(model.name(), model.version());
-    if (!what)
-      return what.error();
-    if (has(what->inputs(), input_name, "BYTES") && has(what->outputs(), output_name, "FP32"))
-      found.push_back(model.name());
-  }
-  if (found.size() == 1)
-    return found.front();
-  if (found.empty() && !loading.empty())
-    return make_error(status_code::unavailable, "no model is ready yet that embeds texts; '" + loading + "' is loading",
-                      "wait for it with 'troupe status --wait 60'");
-  if (found.empty())
-    return make_error(status_code::not_found, "the node has no ready model that embeds texts",
-                      "'troupe models' lists what it has");
-  return make_error(status_code::invalid_argument, "several models embed texts: " + join(found, ", "),
-                    "choose one with --model");
-}
 
 /// Gives the texts of the command line in batches; none at the end.
 class argument_source {
@@ -108,7 +68,7 @@ expected<embedded> read_vectors(const wire::ModelInferResponse& response, std::s
   if (!outputs)
     return outputs.error();
   const auto output =
-      std::find_if(outputs->begin(), outputs->end(), [](const auto& o) { return o.name == output_name; });
+      std::find_if(outputs->begin(), outputs->end(), [](const auto& o) { return o.name == text_embedding.output; });
   if (output == outputs->end() || output->type != datatype::fp32 || output->shape.size() != 2 ||
       static_cast<std::size_t>(output->shape[0]) != count)
     return make_error(status_code::internal,
@@ -132,13 +92,13 @@ expected<embedded> embed_batch(client& node, const std::string& model, const tex
   wire::ModelInferRequest request;
   request.set_model_name(model);
   auto& input = *request.add_inputs();
-  input.set_name(input_name);
-  input.set_datatype("BYTES");
+  input.set_name(std::string{text_embedding.input});
+  input.set_datatype(std::string{text_embedding.input_type});
   input.add_shape(static_cast<std::int64_t>(batch.size()));
   auto& data = *request.add_raw_input_contents();
   for (const auto& text : batch)
     append_bytes(data, text);
-  request.add_outputs()->set_name(output_name);
+  request.add_outputs()->set_name(std::string{text_embedding.output});
   const auto response = node.infer(request);
   if (!response)
     return response.error();
@@ -208,7 +168,8 @@ std::string similarity_json(const texts& all, const std::vector<vector>& vectors
 }  // namespace
 
 expected<void> embed(session& with, const embed_options& options) {
-  const auto model = options.model.empty() ? find_model(with.node) : expected<std::string>{options.model};
+  const auto model =
+      options.model.empty() ? find_model(with.node, text_embedding) : expected<std::string>{options.model};
   if (!model)
     return model.error();
   const auto next = source_of(with, options);

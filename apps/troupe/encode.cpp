@@ -1,23 +1,23 @@
 #include "apps/troupe/encode.hpp"
 
 #include "apps/troupe/format.hpp"
+#include "apps/troupe/read_file.hpp"
 #include "apps/troupe/small_float.hpp"
+#include "inference/grpc_service.pb.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
-#include <fstream>
 #include <iterator>
 #include <limits>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
+#include <variant>
 
 namespace troupe::cli {
 namespace {
@@ -26,7 +26,6 @@ using json = nlohmann::json;
 using extents = std::vector<std::int64_t>;
 
 constexpr std::size_t deepest_nesting = 32;
-constexpr std::size_t largest_message = std::numeric_limits<int>::max();
 
 error wrong(std::string cause, std::string remedy = {}) {
   return make_error(status_code::invalid_argument, std::move(cause), std::move(remedy));
@@ -275,22 +274,6 @@ expected<extents> resolve_shape(const input_argument& input, const declared_inpu
   return *input.shape;
 }
 
-expected<std::string> read_file(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  std::string bytes;
-  char chunk[64 * 1024];
-  while (file && bytes.size() <= largest_message) {
-    file.read(chunk, sizeof chunk);
-    bytes.append(chunk, static_cast<std::size_t>(file.gcount()));
-  }
-  if (!file.eof() && bytes.size() <= largest_message)
-    return make_error(status_code::not_found,
-                      "file '" + path + "' can't be read: " + std::generic_category().message(errno));
-  if (bytes.size() > largest_message)
-    return wrong("file '" + path + "' is larger than the 2 GiB that a message can hold");
-  return bytes;
-}
-
 expected<tensor> encode_file(const input_argument& input, const declared_input& declared,
                              std::optional<datatype> type) {
   if (!type)
@@ -336,6 +319,16 @@ expected<tensor> encode_value(const input_argument& input, const declared_input&
   return tensor{input.name, *type, *std::move(shape), buffer::take(*std::move(data))};
 }
 
+struct set_parameter {
+  inference::InferParameter& to;
+
+  void operator()(bool value) const { to.set_bool_param(value); }
+  void operator()(std::int64_t value) const { to.set_int64_param(value); }
+  void operator()(std::uint64_t value) const { to.set_uint64_param(value); }
+  void operator()(double value) const { to.set_double_param(value); }
+  void operator()(const std::string& value) const { to.set_string_param(value); }
+};
+
 }  // namespace
 
 bool needs_declaration(const input_argument& input) noexcept {
@@ -350,6 +343,10 @@ expected<tensor> encode(const input_argument& input, const declared_input& decla
   if (!result)
     result.error().cause = "input '" + input.name + "': " + result.error().cause;
   return result;
+}
+
+void encode(const parameter& value, inference::InferParameter& to) {
+  std::visit(set_parameter{to}, value);
 }
 
 }  // namespace troupe::cli

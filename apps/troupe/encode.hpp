@@ -1,6 +1,7 @@
 #pragma once
 
 #include "apps/troupe/argument.hpp"
+#include "apps/troupe/fwd.hpp"
 #include "skillsets/sdk/tensor.hpp"
 
 #include <cstdint>
@@ -24,5 +25,8 @@ bool needs_declaration(const input_argument& input) noexcept;
 /// errors, never wrapped or cut. `@FILE` gives a file's bytes as raw contents, or as the one element of BYTES.
 /// NOT_FOUND for a file that can't be read; INVALID_ARGUMENT names the input, the element and the value.
 expected<tensor> encode(const input_argument& input, const declared_input& declared);
+
+/// Puts a parameter on the wire, with the type that it has.
+void encode(const parameter& value, inference::InferParameter& to);
 
 }  // namespace troupe::cli

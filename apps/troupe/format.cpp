@@ -75,6 +75,24 @@ void append_hex(std::string& out, std::string_view prefix, unsigned char byte) {
   out += digits[byte & 0xF];
 }
 
+/// The text with a space for each control character that is not among `kept`, and `?` for what is no UTF-8.
+std::string without_controls(std::string_view text, std::string_view kept) {
+  std::string result;
+  while (!text.empty()) {
+    const auto length = sequence_length(text);
+    const auto sequence = text.substr(0, std::max<std::size_t>(length, 1));
+    const bool control = is_c1(sequence) || (length == 1 && is_control(byte_at(text, 0)));
+    if (length == 0)
+      result += '?';
+    else if (control && kept.find(text[0]) == std::string_view::npos)
+      result += ' ';
+    else
+      result.append(sequence);
+    text.remove_prefix(sequence.size());
+  }
+  return result;
+}
+
 }  // namespace
 
 bool is_utf8(std::string_view text) noexcept {
@@ -152,19 +170,11 @@ void append_quoted(std::string& out, std::string_view bytes) {
 }
 
 std::string one_line(std::string_view text) {
-  std::string line;
-  while (!text.empty()) {
-    const auto length = sequence_length(text);
-    const auto sequence = text.substr(0, std::max<std::size_t>(length, 1));
-    if (length == 0)
-      line += '?';
-    else if (is_c1(sequence) || (length == 1 && is_control(byte_at(text, 0))))
-      line += ' ';
-    else
-      line.append(sequence);
-    text.remove_prefix(sequence.size());
-  }
-  return line;
+  return without_controls(text, "");
+}
+
+std::string harmless(std::string_view text) {
+  return without_controls(text, "\n\t");
 }
 
 std::string ellipsis(std::string_view text, std::size_t width) {

@@ -33,6 +33,9 @@ void append_quoted(std::string& out, std::string_view bytes);
 /// reaches the terminal as a command.
 std::string one_line(std::string_view text);
 
+/// UTF-8 of several lines without control characters other than newlines and tabs: each becomes a space.
+std::string harmless(std::string_view text);
+
 /// At most `width` code points of the text as `one_line` gives it; the last one is `…` where something is missing.
 std::string ellipsis(std::string_view text, std::size_t width);
 

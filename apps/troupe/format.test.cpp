@@ -185,6 +185,10 @@ TEST(one_line, has_no_control_characters) {
   EXPECT_EQ(one_line(""), "");
 }
 
+TEST(harmless, keeps_lines_and_columns) {
+  EXPECT_EQ(harmless("a\r\n\tb\x1b[2J\u009b\xff"), "a \n\tb [2J ?");
+}
+
 TEST(one_line, is_utf8_whatever_comes_in) {
   EXPECT_EQ(one_line("a\xff\xc3"), "a??");
   std::mt19937 random{1};

@@ -2,6 +2,7 @@
 
 namespace inference {
 
+class InferParameter;
 class ModelConfigResponse;
 class ModelInferRequest;
 class ModelInferResponse;
@@ -24,6 +25,7 @@ namespace troupe::cli {
 
 class client;
 class interrupt;
+class interruption;
 class line_reader;
 class output;
 struct session;

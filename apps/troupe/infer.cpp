@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <map>
-#include <variant>
 
 namespace troupe::cli {
 namespace {
@@ -28,16 +27,6 @@ expected<std::map<std::string, declared_input>> declarations(client& node, const
     declared[input.name()] = {parse_datatype(input.datatype()), {input.shape().begin(), input.shape().end()}};
   return declared;
 }
-
-struct set_parameter {
-  wire::InferParameter& to;
-
-  void operator()(bool value) const { to.set_bool_param(value); }
-  void operator()(std::int64_t value) const { to.set_int64_param(value); }
-  void operator()(std::uint64_t value) const { to.set_uint64_param(value); }
-  void operator()(double value) const { to.set_double_param(value); }
-  void operator()(const std::string& value) const { to.set_string_param(value); }
-};
 
 }  // namespace
 
@@ -62,7 +51,7 @@ expected<wire::ModelInferRequest> make_request(client& node, const infer_options
   for (const auto& name : options.outputs)
     request.add_outputs()->set_name(name);
   for (const auto& [key, value] : options.parameters)
-    std::visit(set_parameter{(*request.mutable_parameters())[key]}, value);
+    encode(value, (*request.mutable_parameters())[key]);
   return request;
 }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <system_error>
 
 #include <poll.h>
@@ -69,16 +70,46 @@ interrupt::~interrupt() {
 }
 
 void interrupt::watch() {
-  const auto signal = next_signal(signals_, done_, -1);
+  int signal = 0;
+  do
+    signal = next_signal(signals_, done_, -1);
+  while (signal == SIGINT && divert());
   if (signal == 0)
     return;
   signal_ = signal;
   scope_.cancel(make_error(status_code::cancelled, signal == SIGINT ? "interrupted" : "terminated"));
   raise_event(raised_);
+  divert();
   pollfd done{done_, POLLIN, 0};
   next_signal(signals_, done_, grace_ms);
   if (::poll(&done, 1, 0) == 0)
-    ::_exit(static_cast<int>(code()));
+    std::quick_exit(static_cast<int>(code()));
+}
+
+bool interrupt::divert() {
+  const std::lock_guard lock{mutex_};
+  if (!part_ || part_->scope_.cancel_called())
+    return false;
+  part_->scope_.cancel(make_error(status_code::cancelled, "interrupted"));
+  raise_event(part_->raised_);
+  return true;
+}
+
+interruption::interruption(interrupt& program)
+    : program_(program), scope_(no_deadline, program.token()), raised_(checked(::eventfd(0, EFD_CLOEXEC))) {
+  const std::lock_guard lock{program_.mutex_};
+  program_.part_ = this;
+  // The program may have been told to end before there was a part to be told.
+  if (program_.token().cancelled())
+    raise_event(raised_);
+}
+
+interruption::~interruption() {
+  {
+    const std::lock_guard lock{program_.mutex_};
+    program_.part_ = nullptr;
+  }
+  ::close(raised_);
 }
 
 }  // namespace troupe::cli

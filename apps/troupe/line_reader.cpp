@@ -18,9 +18,8 @@ error broken_input(int code) {
   return make_error(status_code::internal, "standard input can't be read: " + std::generic_category().message(code));
 }
 
-error long_line(std::size_t limit) {
-  return make_error(status_code::out_of_range,
-                    "a line of standard input is longer than " + std::to_string(limit) + " bytes");
+error too_long(const std::string& what, std::size_t limit) {
+  return make_error(status_code::out_of_range, what + " is longer than " + std::to_string(limit) + " bytes");
 }
 
 /// What was read before the failure, which the next call meets again, or the failure.
@@ -42,7 +41,7 @@ expected<std::vector<std::string>> line_reader::next() {
     if (full(batch))
       return batch;
     if (scanned_ - begin_ > limits_.line_bytes)
-      return or_error(std::move(batch), long_line(limits_.line_bytes));
+      return or_error(std::move(batch), too_long("a line of standard input", limits_.line_bytes));
     if (end_)
       break;
     const auto ready = readable(batch.empty() ? -1 : 0);
@@ -58,6 +57,21 @@ expected<std::vector<std::string>> line_reader::next() {
   buffer_.clear();
   begin_ = scanned_ = 0;
   return batch;
+}
+
+expected<std::string> line_reader::rest() {
+  while (!end_) {
+    if (const auto ready = readable(-1); !ready)
+      return ready.error();
+    if (auto filled = fill(); !filled)
+      return filled.error();
+    if (buffer_.size() > limits_.line_bytes)
+      return too_long("standard input", limits_.line_bytes);
+  }
+  auto all = buffer_.substr(begin_);
+  buffer_.clear();
+  begin_ = scanned_ = 0;
+  return all;
 }
 
 void line_reader::take_lines(std::vector<std::string>& batch) {

@@ -28,6 +28,10 @@ class line_reader {
   /// fails, OUT_OF_RANGE for a line that is too long; the lines before a failure are given first.
   expected<std::vector<std::string>> next();
 
+  /// Waits for the end of input, and gives all that is left before it, newlines included; errors as of `next`, where
+  /// all of it counts as one line.
+  expected<std::string> rest();
+
  private:
   /// Moves whole lines from the buffer to `batch` until a limit is met, that of a line included.
   void take_lines(std::vector<std::string>& batch);

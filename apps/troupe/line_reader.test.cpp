@@ -228,5 +228,29 @@ TEST_F(line_reading, a_closed_descriptor_is_an_error) {
   EXPECT_THAT(refusal(from).cause, HasSubstr("Bad file descriptor"));
 }
 
+TEST_F(line_reading, the_rest_is_everything_to_the_end) {
+  all_input("a\n\nb");
+  auto from = reader({.lines = 1});
+  EXPECT_THAT(taken(from), ElementsAre("a"));
+  EXPECT_EQ(*from.rest(), "\nb");
+  EXPECT_EQ(*from.rest(), "");
+}
+
+TEST_F(line_reading, the_rest_waits_for_what_comes) {
+  auto from = reader();
+  std::thread writer{[&] { all_input("later"); }};
+  EXPECT_EQ(*from.rest(), "later");
+  writer.join();
+}
+
+TEST_F(line_reading, the_rest_has_a_bound_and_can_be_stopped) {
+  input.write("1234");
+  auto bounded = reader({.line_bytes = 3});
+  EXPECT_EQ(bounded.rest().error().code, status_code::out_of_range);
+  auto from = reader();
+  stop.write("x");
+  EXPECT_EQ(from.rest().error().code, status_code::cancelled);
+}
+
 }  // namespace
 }  // namespace troupe::cli

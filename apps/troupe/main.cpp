@@ -1,5 +1,7 @@
+#include "apps/troupe/chat.hpp"
 #include "apps/troupe/client.hpp"
 #include "apps/troupe/complete.hpp"
+#include "apps/troupe/completion.hpp"
 #include "apps/troupe/devices.hpp"
 #include "apps/troupe/embed.hpp"
 #include "apps/troupe/exit_code.hpp"
@@ -40,6 +42,8 @@ struct arguments {
   bool json = false;
   double wait = 0;
   embed_options embed;
+  chat_options chat;
+  complete_options complete;
   infer_options infer;
   load_options load;
   std::string unload;
@@ -86,6 +90,38 @@ void add_embed(arguments& args) {
   embed_command.add_option("--model", args.embed.model, "The model (default: the only one that embeds texts)");
   embed_command.add_flag("--similarity", args.embed.similarity, "Print how alike the texts are instead");
   embed_command.callback([&] { args.command = [&](session& with) { return embed(with, args.embed); }; });
+}
+
+/// What chat and complete have in common.
+void add_generation(CLI::App& command, generation_options& options) {
+  command.add_option("--temperature", options.temperature, "How freely words are chosen; 0: always the likeliest");
+  command.add_option("--max-tokens", options.max_tokens, "Of an answer at most");
+  command.add_option("--seed", options.seed, "Answers alike where everything else is alike");
+  command.add_option("--stop", options.stop, "The answer ends before this text; may be repeated")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--json-schema", options.json_schema,
+                     "The answer is JSON that is valid under this schema: a file, or JSON that begins with {");
+  add_parsed(command, "--param", parse_parameter, options.parameters,
+             "KEY[:TYPE]=VALUE, a further parameter of the request; may be repeated");
+}
+
+void add_chat(arguments& args) {
+  auto& command = *args.app.add_subcommand("chat", "Talk with a model");
+  command.add_option("MODEL", args.chat.model, "The model (default: the only one that generates text)");
+  command.add_option("MESSAGE", args.chat.message,
+                     "The only message (default: what is typed, or all of standard input where that is no terminal)");
+  command.add_option("--system", args.chat.system, "What the model is told before all");
+  add_generation(command, args.chat.generation);
+  command.callback([&] { args.command = [&](session& with) { return chat(with, args.chat); }; });
+}
+
+void add_complete(arguments& args) {
+  auto& command = *args.app.add_subcommand("complete", "Have a model go on with a text");
+  command.add_option("MODEL", args.complete.model, "The model")->required();
+  command.add_option("TEXT", args.complete.text, "The text; - reads all of standard input")->required();
+  add_generation(command, args.complete.generation);
+  command.callback([&] { args.command = [&](session& with) { return complete(with, args.complete); }; });
 }
 
 void add_infer(arguments& args) {
@@ -197,12 +233,14 @@ void describe(arguments& args) {
       ->envname("TROUPE_TARGET")
       ->capture_default_str()
       ->check(CLI::Validator{wrong_target, "", "target"});
-  app.add_option("--timeout", args.timeout, "For each call, as in 30, 500ms or 2m")
+  app.add_option("--timeout", args.timeout, "For each call, or each piece of a text, as in 30, 500ms or 2m")
       ->transform(duration())
       ->default_str("60s")
       ->check(CLI::PositiveNumber);
   app.add_flag("--json", args.json, "Print for programs: JSON, one document a line");
   add_embed(args);
+  add_chat(args);
+  add_complete(args);
   add_infer(args);
   add_model_control(args);
   add_tune(args);
@@ -213,7 +251,7 @@ void describe(arguments& args) {
 }
 
 int run(const arguments& args) {
-  const interrupt signals;
+  interrupt signals;
   client node{args.target, seconds{args.timeout}, signals.token()};
   output out{STDOUT_FILENO};
   session with{node, out, signals, args.json};
@@ -241,10 +279,13 @@ std::vector<std::string> model_names(const std::string& target) {
   return names;
 }
 
-/// `troupe complete WORD…`, which the completion scripts call: prints a candidate a line.
-int run_complete(const CLI::App& app, int argc, char** argv) {
+/// What the completion scripts call with the words of a command line.
+constexpr std::string_view completion_word = "__complete";
+
+/// `troupe __complete WORD…`: prints a candidate a line.
+int run_completion(const CLI::App& app, int argc, char** argv) {
   output out{STDOUT_FILENO};
-  for (const auto& word : complete(app, {argv + 2, argv + argc}, model_names))
+  for (const auto& word : completions(app, {argv + 2, argv + argc}, model_names))
     out.print(word + "\n");
   return out.flush() ? 0 : static_cast<int>(exit_code::output);
 }
@@ -261,8 +302,8 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that is gone is seen when writing
   arguments args;
   describe(args);
-  if (argc > 1 && argv[1] == std::string_view{"complete"})
-    return run_complete(args.app, argc, argv);
+  if (argc > 1 && argv[1] == completion_word)
+    return run_completion(args.app, argc, argv);
   try {
     args.app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

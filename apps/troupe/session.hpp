@@ -8,7 +8,7 @@ namespace troupe::cli {
 struct session {
   client& node;
   output& out;
-  const interrupt& signals;
+  interrupt& signals;
   bool json;  ///< output for programs
 };
 

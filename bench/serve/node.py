@@ -90,7 +90,8 @@ class Node:
                 self.process.kill()
                 raise Failed("the node did not become ready")
             time.sleep(0.05)
-        self.target = json.loads(self.ready_file.read_text())["grpc"]
+        self.addresses = json.loads(self.ready_file.read_text())
+        self.target = self.addresses["grpc"]
         return self
 
     def __exit__(self, *_):

@@ -14,7 +14,8 @@ IDENTITY = 'skillset = "identity"\n'
 
 def pytest_addoption(parser):
     parser.addoption("--build", type=pathlib.Path, required=True, help="the build folder with bin/troupe-node")
-    parser.addoption("--minilm", type=pathlib.Path, help="the folder of the demo model and its files")
+    parser.addoption("--minilm", type=pathlib.Path, help="the folder of the demo model that embeds texts, and its files")
+    parser.addoption("--smollm2", type=pathlib.Path, help="the folder of the one that generates text")
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,14 @@ def minilm(request):
     folder = request.config.getoption("minilm")
     if folder is None:
         pytest.skip("the demo model is not there")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def smollm2(request):
+    folder = request.config.getoption("smollm2")
+    if folder is None:
+        pytest.skip("the demo model that generates text is not there")
     return folder.resolve()
 
 

@@ -75,9 +75,10 @@ def test_make_run_serves_what_another_terminal_asks_for(running, environment):
         assert run(command, environment).strip(), f"{command} printed nothing"
 
 
-def test_make_demo_compares_three_sentences_and_stops(environment):
+def test_make_demo_compares_three_sentences_asks_a_question_and_stops(environment):
     shown = run("make demo", environment)
     assert re.search(r"1 +The actors take a bow\. +1\.000 ", shown)
+    assert "Paris" in shown
     assert "The node stopped in order." in shown
 
 

@@ -5,7 +5,7 @@ _troupe() {
   # Not COMP_WORDS, which are cut at the colon of a target.
   read -ra words <<<"${COMP_LINE:0:COMP_POINT}"
   if [[ ${COMP_LINE:0:COMP_POINT} == *[[:space:]] ]]; then words+=(''); fi
-  mapfile -t COMPREPLY < <(troupe complete "${words[@]:1}" 2>/dev/null)
+  mapfile -t COMPREPLY < <(troupe __complete "${words[@]:1}" 2>/dev/null)
 }
 
 complete -o default -F _troupe troupe

@@ -3,7 +3,7 @@
 
 _troupe() {
   local -a found
-  found=("${(@f)$(troupe complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  found=("${(@f)$(troupe __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
   if [[ -n $found ]]; then compadd -- $found; else _files; fi
 }
 
