@@ -1,10 +1,15 @@
 #include "skillsets/text_generation/generation.hpp"
 
+#include <utf8.h>
+
 #include <algorithm>
 #include <utility>
 
 namespace troupe {
 namespace {
+
+/// Of any text that means something: tokens have four on average, and 16 of spaces that lie in a row.
+constexpr std::size_t most_bytes_per_token = 16;
 
 error wrong(std::string what, std::string remedy = {}) {
   return make_error(status_code::invalid_argument, std::move(what), std::move(remedy));
@@ -15,6 +20,15 @@ error too_long(const std::string& length, std::size_t context) {
                     "the prompt has " + length + ", and the model's context is " + std::to_string(context) +
                         " tokens, one of them for the answer",
                     "send a shorter prompt");
+}
+
+/// How often any of the words stands in a text, up to `most`.
+std::size_t count_words(std::string_view text, const std::vector<std::string>& words, std::size_t most) {
+  std::size_t count = 0;
+  for (const auto& word : words)
+    for (auto at = text.find(word); at != std::string_view::npos && count < most; at = text.find(word, at + word.size()))
+      ++count;
+  return count;
 }
 
 json written(const tool_call_delta& call) {
@@ -77,10 +91,14 @@ expected<void> generation::read_prompt() {
   return {};
 }
 
-/// Looks at the number of bytes first: text of any size costs no more than a prompt that fits.
+/// Counts bytes and control words first: a text of any size costs no more than one that fits.
 expected<void> generation::read_text(std::string_view text, bool control) {
-  if (text.size() / model_.longest_piece >= model_.context)
+  if (text.size() / most_bytes_per_token >= model_.context)
     return too_long(std::to_string(text.size()) + " bytes", model_.context);
+  if (control && count_words(text, model_.control_words, model_.context) == model_.context)
+    return too_long(std::to_string(model_.context) + " control words", model_.context);
+  if (const auto end = utf8::find_invalid(text.begin(), text.end()); end != text.end())
+    return wrong("text_input is not UTF-8 from byte " + std::to_string(end - text.begin()) + " on");
   tokens_ = llama::tokenize(*model_.vocabulary, text, true, control);
   if (request_.echo)
     reply_.content = text;
@@ -111,7 +129,7 @@ expected<void> generation::read_chat() {
     return wrong("this model has no chat template", "send a prompt, in prompt_format text");
   if (request_.echo)
     return wrong("parameter 'echo' is for prompts, and this is a chat");
-  if (request_.input.size() / model_.longest_piece >= model_.context * 4)
+  if (request_.input.size() / most_bytes_per_token >= model_.context * 4)
     return too_long(std::to_string(request_.input.size()) + " bytes", model_.context);
   auto chat = model_.chats->render(request_);
   if (!chat)

@@ -26,7 +26,7 @@ struct text_model {
   std::unique_ptr<chat_template> chats;  ///< null where the model has no template
   sampling_settings defaults;
   std::size_t context = 0;        ///< tokens that a text has at most, its prompt included
-  std::size_t longest_piece = 1;  ///< bytes of its longest token
+  std::vector<std::string> control_words;  ///< such as `<|im_start|>`
 };
 
 /// One text on its way: its prompt, the tokens chosen so far, and the answers that they become.

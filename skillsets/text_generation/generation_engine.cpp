@@ -18,7 +18,8 @@ llama_context_params parameters_of(const engine_settings& settings, std::size_t 
   parameters.n_ctx = static_cast<std::uint32_t>(settings.cache_tokens);
   parameters.n_batch = parameters.n_ubatch = static_cast<std::uint32_t>(chunk);
   parameters.n_seq_max = static_cast<std::uint32_t>(sequences);
-  parameters.n_outputs_max = static_cast<std::uint32_t>(settings.parallel);
+  parameters.n_outputs_max = static_cast<std::uint32_t>(sequences);
+  parameters.n_outputs_max_per_seq = 1;
   parameters.kv_unified = !settings.exact;
   parameters.n_threads = parameters.n_threads_batch = static_cast<std::int32_t>(settings.threads);
   parameters.no_perf = true;
@@ -84,7 +85,7 @@ expected<void> generation_engine::admit(work_item& item) {
   auto& one = texts_.emplace_back();
   one.writing = *std::move(writing);
   one.arrival = arrivals_++;
-  one.on_cancel.emplace(item.token().stop(), [this] { on_cancelled(); });
+  one.on_cancel.emplace(item.token().stop(), [this, &one] { on_cancelled(one); });
   return {};
 }
 
@@ -116,8 +117,8 @@ void generation_engine::end(text& one, bool keep) {
 }
 
 /// From any thread.
-void generation_engine::on_cancelled() noexcept {
-  if (may_abort_.load())
+void generation_engine::on_cancelled(text& one) noexcept {
+  if (one.awaited.exchange(false) && (awaited_.fetch_sub(1) == 1 || may_abort_))
     abort_ = true;
 }
 
@@ -151,7 +152,10 @@ expected<void> generation_engine::step() {
 void generation_engine::prepare() {
   batch_.n_tokens = 0;
   reading_ = 0;
-  const auto all = in_order();
+  ++steps_;
+  auto all = in_order();
+  if (settings_.exact)
+    leave_one(all);
   std::size_t writers = 0;
   for (auto* one : all)
     if (one->sequence && one->left() == 1) {
@@ -169,6 +173,14 @@ void generation_engine::prepare() {
     reading_ += count;
     room -= count;
   }
+}
+
+/// Of those who are in, the one whose turn it is.
+void generation_engine::leave_one(std::vector<text*>& all) {
+  const auto next = std::min_element(all.begin(), all.end(),
+                                     [](const text* a, const text* b) { return a->last_step < b->last_step; });
+  all = {*next};
+  all.front()->last_step = steps_;
 }
 
 /// Gives a text its place in the memory, if it has none. False where it is better to wait, until another one that begins
@@ -210,17 +222,28 @@ void generation_engine::take(text& one, std::size_t count) {
   }
 }
 
+/// Notes who waits for the step that begins; false when nobody does.
+bool generation_engine::await_step() {
+  may_abort_ = reading_ >= long_reading && !std::exchange(spare_, false);
+  awaited_ = 1;  // until all are counted
+  for (auto& one : texts_)
+    if (one.taken != 0) {
+      ++awaited_;
+      one.awaited = true;
+      if (one.writing->item().token().cancelled())
+        on_cancelled(one);
+    }
+  return --awaited_ != 0 && !abort_;
+}
+
 /// What llama_decode says: 0, 1 for want of room, or 2 when it was given up.
 expected<int> generation_engine::compute() {
-  may_abort_ = reading_ >= long_reading && !std::exchange(spare_, false);
-  for (const auto& one : texts_)
-    if (one.taken != 0 && one.writing->item().token().cancelled()) {
-      counts_.unwanted += may_abort_ ? 0 : one.taken;
-      abort_ = may_abort_.load();
-    }
+  const bool wanted = await_step();
   const auto began = steady_clock::now();
-  const auto outcome = llama_decode(context_.get(), batch_);
-  may_abort_ = false;
+  const auto outcome = wanted ? llama_decode(context_.get(), batch_) : 2;
+  for (auto& one : texts_)
+    if (one.taken != 0 && !one.awaited.exchange(false) && outcome == 0)
+      counts_.unwanted += one.taken;
   const bool aborted = abort_.exchange(false);
   if (outcome == 0) {
     counts_.computed += static_cast<std::uint64_t>(batch_.n_tokens);

@@ -38,7 +38,7 @@ class generation_engine final : public continuous_instance, private cache_memory
   struct counts {
     std::uint64_t computed = 0;   ///< tokens, of prompts and answers
     std::uint64_t reused = 0;     ///< tokens of prompts that were there already
-    std::uint64_t unwanted = 0;   ///< tokens whose computation began after their request was cancelled
+    std::uint64_t unwanted = 0;   ///< tokens that were computed to the end though their request was cancelled meanwhile
     std::uint64_t preempted = 0;  ///< texts that had to begin again
     std::uint64_t aborted = 0;    ///< steps
   };
@@ -65,6 +65,8 @@ class generation_engine final : public continuous_instance, private cache_memory
     std::size_t done = 0;
     std::size_t taken = 0;                // of its tokens, into the step that is prepared
     std::optional<std::int32_t> output;   // of that step, where it gets its next token
+    std::uint64_t last_step = 0;
+    std::atomic<bool> awaited = false;    // in the step that runs, and not cancelled
     std::optional<std::stop_callback<std::function<void()>>> on_cancel;
 
     std::size_t left() const { return writing->tokens().size() - done; }
@@ -76,6 +78,7 @@ class generation_engine final : public continuous_instance, private cache_memory
   void truncate(std::int32_t sequence, std::size_t count) override;
 
   std::vector<text*> in_order();
+  void leave_one(std::vector<text*>& all);
   bool begin_text(text& one, const std::vector<text*>& others);
   void prepare();
   void take(text& one, std::size_t count);
@@ -84,7 +87,8 @@ class generation_engine final : public continuous_instance, private cache_memory
   void settle(bool computed);
   void choose();
   void end(text& one, bool keep);
-  void on_cancelled() noexcept;
+  void on_cancelled(text& one) noexcept;
+  bool await_step();
 
   const text_model& model_;
   const engine_settings settings_;
@@ -99,7 +103,9 @@ class generation_engine final : public continuous_instance, private cache_memory
 
   std::size_t reading_ = 0;  // tokens of prompts in the step that is prepared
   bool spare_ = false;       // the step before was given up, and this one is to end
-  std::atomic<bool> may_abort_ = false;
+  std::uint64_t steps_ = 0;
+  std::atomic<bool> may_abort_ = false;   // where others would wait for a prompt that nobody wants
+  std::atomic<std::size_t> awaited_ = 0;  // texts of the step that runs
   std::atomic<bool> abort_ = false;
 
  public:

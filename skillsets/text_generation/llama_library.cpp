@@ -162,11 +162,14 @@ std::string piece(const llama_vocab& vocabulary, llama_token token, bool control
   }
 }
 
-std::size_t longest_piece(const llama_vocab& vocabulary) {
-  std::size_t longest = 1;
+std::vector<std::string> control_words(const llama_vocab& vocabulary) {
+  std::vector<std::string> words;
   for (llama_token token = 0; token != llama_vocab_n_tokens(&vocabulary); ++token)
-    longest = std::max(longest, piece(vocabulary, token, true).size());
-  return longest;
+    if (const auto kind = llama_vocab_get_attr(&vocabulary, token);
+        (kind & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_USER_DEFINED)) != 0)
+      if (auto word = piece(vocabulary, token, true); !word.empty())
+        words.push_back(std::move(word));
+  return words;
 }
 
 }  // namespace troupe::llama

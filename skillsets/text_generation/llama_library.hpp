@@ -50,13 +50,13 @@ expected<std::vector<runtime_device>> devices();
 expected<model_ptr> load(const model_settings& settings, const cancel_token& token);
 
 /// The tokens of a text; `with_begin` puts before them what the model wants at the beginning of every text. Control
-/// words such as `<|im_start|>` are tokens of their own where `control`, and plain text otherwise.
+/// words such as `<|im_start|>` are tokens of their own where `control`, and plain text otherwise. The text is UTF-8.
 tokens tokenize(const llama_vocab& vocabulary, std::string_view text, bool with_begin, bool control);
 
 /// The bytes of a token, which may be a part of a character. Those of a control word only where `control`.
 std::string piece(const llama_vocab& vocabulary, llama_token token, bool control);
 
-/// How many bytes the longest token has.
-std::size_t longest_piece(const llama_vocab& vocabulary);
+/// The words that are no text, such as `<|im_start|>`.
+std::vector<std::string> control_words(const llama_vocab& vocabulary);
 
 }  // namespace troupe::llama
