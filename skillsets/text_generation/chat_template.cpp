@@ -33,8 +33,8 @@ class template_reader final : public reply_reader {
       result.content += diff.content_delta;
       result.reasoning += diff.reasoning_content_delta;
       if (diff.tool_call_index != std::string::npos)
-        result.calls.push_back({diff.tool_call_index, diff.tool_call_delta.id, diff.tool_call_delta.name,
-                                diff.tool_call_delta.arguments});
+        result.calls.push_back(
+            {diff.tool_call_index, diff.tool_call_delta.id, diff.tool_call_delta.name, diff.tool_call_delta.arguments});
     }
     message_ = std::move(message);
     return result;
@@ -56,7 +56,8 @@ expected<void> check_content(const json& content, const std::string& where) {
     return wrong(where + ".content is no string and no list of parts");
   for (std::size_t i = 0; i != content.size(); ++i) {
     const auto& part = content[i];
-    if (!part.is_object() || part.value("type", json{}) != "text" || !part.contains("text") || !part["text"].is_string())
+    if (!part.is_object() || part.value("type", json{}) != "text" || !part.contains("text") ||
+        !part["text"].is_string())
       return wrong(where + ".content[" + std::to_string(i) + "] is no text part", "this model reads text only");
   }
   return {};
@@ -114,10 +115,13 @@ expected<json> read_tools(const generation_request& request) {
         !tool["function"].is_object() || !tool["function"].value("name", json{}).is_string())
       return wrong(where + "is no function with a name");
     const auto& function = tool["function"];
-    if (!function.value("parameters", json::object()).is_object() || !function.value("strict", json(false)).is_boolean())
+    if (!function.value("parameters", json::object()).is_object() ||
+        !function.value("strict", json(false)).is_boolean())
       return wrong(where + "has parameters that are no JSON schema, or strict that is no bool");
     const auto name = function["name"].get<std::string>();
-    if (name.empty() || name.size() > 64 || name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") != std::string::npos)
+    if (name.empty() || name.size() > 64 ||
+        name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") !=
+            std::string::npos)
       return wrong(where + "has a name that is not 1 to 64 letters, digits, underscores, dots and dashes");
     there = there || name == request.choice.function;
   }
@@ -186,9 +190,8 @@ expected<rendered_chat> chat_template::render(const generation_request& request)
   if (knows_tools_ && !tools->empty()) {
     auto offered = *tools;
     if (!request.choice.function.empty())
-      std::erase_if(offered.get_ref<json::array_t&>(), [&](const json& tool) {
-        return tool["function"]["name"] != request.choice.function;
-      });
+      std::erase_if(offered.get_ref<json::array_t&>(),
+                    [&](const json& tool) { return tool["function"]["name"] != request.choice.function; });
     inputs.tools = common_chat_tools_parse_oaicompat(common_json::parse(offered.dump()));
     inputs.tool_choice = request.choice.how == tool_choice::kind::required ? COMMON_CHAT_TOOL_CHOICE_REQUIRED
                                                                            : COMMON_CHAT_TOOL_CHOICE_AUTO;
@@ -197,7 +200,11 @@ expected<rendered_chat> chat_template::render(const generation_request& request)
   result.prompt = rendered.prompt;
   result.stops = rendered.additional_stops;
   if (knows_tools_ && !tools->empty()) {
-    result.form = {rendered.grammar, rendered.grammar_lazy, {}, {}, rendered.preserved_tokens,
+    result.form = {rendered.grammar,
+                   rendered.grammar_lazy,
+                   {},
+                   {},
+                   rendered.preserved_tokens,
                    rendered.grammar_lazy ? "" : rendered.generation_prompt};
     for (const auto& trigger : rendered.grammar_triggers)
       add_trigger(trigger, result.form);

@@ -26,7 +26,8 @@ error too_long(const std::string& length, std::size_t context) {
 std::size_t count_words(std::string_view text, const std::vector<std::string>& words, std::size_t most) {
   std::size_t count = 0;
   for (const auto& word : words)
-    for (auto at = text.find(word); at != std::string_view::npos && count < most; at = text.find(word, at + word.size()))
+    for (auto at = text.find(word); at != std::string_view::npos && count < most;
+         at = text.find(word, at + word.size()))
       ++count;
   return count;
 }
@@ -169,8 +170,8 @@ std::string generation::text_of(llama_token token) const {
 
 void generation::note_logprobs(llama_context& context, std::int32_t index, llama_token token, std::size_t bytes) {
   const auto size = static_cast<std::size_t>(llama_vocab_n_tokens(model_.vocabulary));
-  logprobs_.push_back(token_logprobs(*model_.vocabulary, {llama_get_logits_ith(&context, index), size}, token,
-                                     *request_.logprobs));
+  logprobs_.push_back(
+      token_logprobs(*model_.vocabulary, {llama_get_logits_ith(&context, index), size}, token, *request_.logprobs));
   bytes_ += bytes;
   logprob_ends_.push_back(bytes_);
 }

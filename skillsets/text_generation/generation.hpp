@@ -25,7 +25,7 @@ struct text_model {
   const llama_vocab* vocabulary = nullptr;
   std::unique_ptr<chat_template> chats;  ///< null where the model has no template
   sampling_settings defaults;
-  std::size_t context = 0;        ///< tokens that a text has at most, its prompt included
+  std::size_t context = 0;                 ///< tokens that a text has at most, its prompt included
   std::vector<std::string> control_words;  ///< such as `<|im_start|>`
 };
 

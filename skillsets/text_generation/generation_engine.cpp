@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::size_t most_sequences = 256;  // of llama.cpp's
 
+/// From 64 tokens on flash attention sums up in another order, and what a text says would depend on who else is there.
+constexpr std::size_t widest = 63;
+
 /// Less than this is not worth giving up a step for.
 constexpr std::size_t long_reading = 16;
 
@@ -16,7 +19,9 @@ llama_context_params parameters_of(const engine_settings& settings, std::size_t 
   auto parameters = llama_context_default_params();
   const auto chunk = settings.chunk + settings.parallel;
   parameters.n_ctx = static_cast<std::uint32_t>(settings.cache_tokens);
-  parameters.n_batch = parameters.n_ubatch = static_cast<std::uint32_t>(chunk);
+  parameters.n_batch = static_cast<std::uint32_t>(chunk);
+  parameters.n_ubatch = static_cast<std::uint32_t>(std::min(chunk, widest));
+  parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
   parameters.n_seq_max = static_cast<std::uint32_t>(sequences);
   parameters.n_outputs_max = static_cast<std::uint32_t>(sequences);
   parameters.n_outputs_max_per_seq = 1;
@@ -114,6 +119,7 @@ void generation_engine::end(text& one, bool keep) {
   if (const auto sequence = std::exchange(one.sequence, std::nullopt))
     keep ? cache_.keep(*sequence) : cache_.drop(*sequence);
   one.done = 0;
+  full_ = false;
 }
 
 /// From any thread.
@@ -142,8 +148,8 @@ expected<void> generation_engine::step() {
     if (*computed == 2)
       return {};
     if (!make_room())
-      return make_error(status_code::resource_exhausted, "the memory of " + std::to_string(settings_.cache_tokens) +
-                                                             " tokens is too small for one text",
+      return make_error(status_code::resource_exhausted,
+                        "the memory of " + std::to_string(settings_.cache_tokens) + " tokens is too small for one text",
                         "set the option cache_tokens to more, or context to less");
   }
 }
@@ -183,11 +189,13 @@ void generation_engine::leave_one(std::vector<text*>& all) {
   all.front()->last_step = steps_;
 }
 
-/// Gives a text its place in the memory, if it has none. False where it is better to wait, until another one that begins
-/// alike has been read further.
+/// Gives a text its place in the memory, if it has none. False where it has to wait until another one ends, or until
+/// one that begins alike has been read further.
 bool generation_engine::begin_text(text& one, const std::vector<text*>& others) {
   if (one.sequence)
     return true;
+  if (full_)
+    return false;
   const auto tokens = one.writing->tokens();
   if (!settings_.exact) {
     const auto there = cache_.shared(tokens);
@@ -240,6 +248,7 @@ bool generation_engine::await_step() {
 expected<int> generation_engine::compute() {
   const bool wanted = await_step();
   const auto began = steady_clock::now();
+  const llama::listener complaining;
   const auto outcome = wanted ? llama_decode(context_.get(), batch_) : 2;
   for (auto& one : texts_)
     if (one.taken != 0 && !one.awaited.exchange(false) && outcome == 0)
@@ -257,7 +266,7 @@ expected<int> generation_engine::compute() {
   }
   if (outcome == 1)
     return 1;
-  return make_error(status_code::internal, "llama.cpp can't compute a step: " + std::to_string(outcome));
+  return make_error(status_code::internal, "llama.cpp can't compute a step" + complaining.last());
 }
 
 /// What was computed is done; what was not is taken back.
@@ -281,11 +290,14 @@ bool generation_engine::make_room() {
   if (cache_.forget_oldest())
     return true;
   const auto all = in_order();
-  const auto in_memory = std::count_if(all.begin(), all.end(), [](const text* one) { return one->sequence.has_value(); });
+  const auto in_memory =
+      std::count_if(all.begin(), all.end(), [](const text* one) { return one->sequence.has_value(); });
   if (in_memory < 2)
     return false;
   const auto last = std::find_if(all.rbegin(), all.rend(), [](const text* one) { return one->sequence.has_value(); });
   end(**last, false);
+  // It would not have the room now either that it has just been refused.
+  full_ = true;
   ++counts_.preempted;
   return true;
 }

@@ -19,20 +19,21 @@
 namespace troupe {
 
 struct engine_settings {
-  std::size_t parallel = 8;       ///< texts at once
-  std::size_t cache_tokens = 0;   ///< that all texts together have in memory
-  std::size_t kept = 8;           ///< texts kept after their end, for those that begin alike
-  std::size_t chunk = 128;        ///< tokens of prompts in one step, at most
-  std::chrono::milliseconds step = std::chrono::milliseconds{50};  ///< that others may have to wait for a part of a prompt
+  std::size_t parallel = 8;      ///< texts at once
+  std::size_t cache_tokens = 0;  ///< that all texts together have in memory
+  std::size_t kept = 8;          ///< texts kept after their end, for those that begin alike
+  std::size_t chunk = 128;       ///< tokens of prompts in one step, at most
+  std::chrono::milliseconds step =
+      std::chrono::milliseconds{50};  ///< that others may have to wait for a part of a prompt
   std::size_t threads = 1;
   bool exact = false;  ///< every text is computed as if it were alone
 };
 
 /// Writes many texts at once: in each step every text that is past its prompt gets its next token, and prompts are read
-/// in pieces beside that, as large as the time that the others may have to wait allows. All of them share one memory, in
-/// which texts that begin alike share their beginning; when it is full, texts kept from before are forgotten, and then
-/// the least urgent of those that came last begins again later. A prompt that nobody wants any more is left at once, in
-/// the middle of a step.
+/// in pieces beside that, as large as the time that the others may have to wait allows. All of them share one memory,
+/// in which texts that begin alike share their beginning; when it is full, texts kept from before are forgotten, and
+/// then the least urgent of those that came last begins again later. A prompt that nobody wants any more is left at
+/// once, in the middle of a step.
 class generation_engine final : public continuous_instance, private cache_memory {
  public:
   struct counts {
@@ -63,10 +64,10 @@ class generation_engine final : public continuous_instance, private cache_memory
     std::uint64_t arrival;
     std::optional<std::int32_t> sequence;
     std::size_t done = 0;
-    std::size_t taken = 0;                // of its tokens, into the step that is prepared
-    std::optional<std::int32_t> output;   // of that step, where it gets its next token
+    std::size_t taken = 0;               // of its tokens, into the step that is prepared
+    std::optional<std::int32_t> output;  // of that step, where it gets its next token
     std::uint64_t last_step = 0;
-    std::atomic<bool> awaited = false;    // in the step that runs, and not cancelled
+    std::atomic<bool> awaited = false;  // in the step that runs, and not cancelled
     std::optional<std::stop_callback<std::function<void()>>> on_cancel;
 
     std::size_t left() const { return writing->tokens().size() - done; }
@@ -102,6 +103,7 @@ class generation_engine final : public continuous_instance, private cache_memory
   counts counts_;
 
   std::size_t reading_ = 0;  // tokens of prompts in the step that is prepared
+  bool full_ = false;        // until a text ends, nobody begins
   bool spare_ = false;       // the step before was given up, and this one is to end
   std::uint64_t steps_ = 0;
   std::atomic<bool> may_abort_ = false;   // where others would wait for a prompt that nobody wants

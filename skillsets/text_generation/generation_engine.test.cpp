@@ -7,6 +7,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iostream>
+#include <list>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -65,26 +68,38 @@ std::string text_of(const recorded_item& item) {
 }
 
 /// What the engine itself writes after a prompt that it reads in one piece, with nobody else there.
-std::vector<llama_token> engines_own(const std::string& prompt, std::size_t count, std::size_t chunk = 512) {
+std::vector<llama_token> engines_own(const std::string& prompt, std::size_t count) {
+  constexpr std::size_t chunk = 512;
   auto parameters = llama_context_default_params();
   parameters.n_ctx = 1024;
   parameters.n_batch = parameters.n_ubatch = static_cast<std::uint32_t>(chunk);
   parameters.n_threads = parameters.n_threads_batch = 1;
+  parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
   const llama::context_ptr context{llama_init_from_model(model().weights.get(), parameters)};
   auto tokens = llama::tokenize(*model().vocabulary, prompt, true, false);
   std::vector<llama_token> chosen;
   for (std::size_t at = 0; at < tokens.size(); at += chunk)
-    llama_decode(context.get(), llama_batch_get_one(tokens.data() + at, static_cast<std::int32_t>(std::min(chunk, tokens.size() - at))));
+    llama_decode(context.get(), llama_batch_get_one(tokens.data() + at,
+                                                    static_cast<std::int32_t>(std::min(chunk, tokens.size() - at))));
   while (chosen.size() != count) {
     const auto* logits = llama_get_logits_ith(context.get(), -1);
-    auto token = static_cast<llama_token>(
-        std::max_element(logits, logits + llama_vocab_n_tokens(model().vocabulary)) - logits);
+    auto token =
+        static_cast<llama_token>(std::max_element(logits, logits + llama_vocab_n_tokens(model().vocabulary)) - logits);
     if (llama_vocab_is_eog(model().vocabulary, token))
       break;
     chosen.push_back(token);
     llama_decode(context.get(), llama_batch_get_one(&token, 1));
   }
   return chosen;
+}
+
+std::string text_of(const std::vector<llama_token>& tokens);
+
+/// The text of 24 tokens that the engine itself writes, which is computed once.
+const std::string& engines_text(const std::string& prompt) {
+  static std::map<std::string, std::string> all;
+  const auto known = all.find(prompt);
+  return known != all.end() ? known->second : all.emplace(prompt, text_of(engines_own(prompt, 24))).first->second;
 }
 
 std::string text_of(const std::vector<llama_token>& tokens) {
@@ -95,9 +110,10 @@ std::string text_of(const std::vector<llama_token>& tokens) {
 }
 
 std::vector<std::string> prompts() {
-  const std::string subjects[]{"The history of", "A short story about", "How to repair", "Five facts on", "Why do people like"};
-  const std::string things[]{"bread", "the moon", "bicycles", "old clocks", "the river Nile",
-                             "music", "volcanoes", "a lost cat", "paper", "winter"};
+  const std::string subjects[]{"The history of", "A short story about", "How to repair", "Five facts on",
+                               "Why do people like"};
+  const std::string things[]{"bread", "the moon",  "bicycles",   "old clocks", "the river Nile",
+                             "music", "volcanoes", "a lost cat", "paper",      "winter"};
   std::vector<std::string> result;
   for (const auto& subject : subjects)
     for (const auto& thing : things)
@@ -139,41 +155,48 @@ TEST(generation_engine, writes_what_the_engine_writes_alone) {
   const auto ours = engine(settings());
   std::size_t same = 0;
   for (const auto& prompt : prompts())
-    same += alone(*ours, asking(prompt)) == text_of(engines_own(prompt, 24)) ? 1 : 0;
+    same += alone(*ours, asking(prompt)) == engines_text(prompt) ? 1 : 0;
   EXPECT_EQ(same, prompts().size());
 }
 
-/// Runs every prompt in the company of seven others that come and go.
+/// Of all prompts, eight at a time in each other's company and in that of others who leave at random: how many come to
+/// what the engine itself writes.
 std::size_t same_in_company(const engine_settings& with) {
+  struct guest {
+    std::string prompt;  // empty: one who leaves
+    cancel_scope scope = cancel_scope{};
+    std::unique_ptr<recorded_item> item = nullptr;
+  };
   const auto ours = engine(with);
   continuous_work work{*ours};
   std::mt19937 random{7};
-  std::size_t same = 0;
-  struct guest {
-    std::unique_ptr<cancel_scope> scope;
-    std::unique_ptr<recorded_item> item;
-  };
+  auto waiting = prompts();
   std::list<guest> company;
-  const auto all = prompts();
-  for (const auto& prompt : all) {
-    recorded_item item{asking(prompt)};
-    work.admit(item);
-    while (!item.last) {
-      while (work.has_room()) {
-        auto scope = std::make_unique<cancel_scope>();
-        auto other = std::make_unique<recorded_item>(
-            asking(all[random() % all.size()] + std::string(random() % 3, '.'), {{"max_tokens", std::int64_t{1 + static_cast<int>(random() % 30)}}}),
-            scope->token());
-        company.push_back({std::move(scope), std::move(other)});
-        work.admit(*company.back().item);
+  std::size_t same = 0;
+  while (!waiting.empty() || !work.empty()) {
+    while (work.has_room() && !waiting.empty()) {
+      auto& next = company.emplace_back();
+      const bool leaves = random() % 4 == 0;
+      auto request = asking(waiting.back());
+      if (!leaves) {
+        next.prompt = std::move(waiting.back());
+        waiting.pop_back();
       }
-      if (random() % 6 == 0)
-        std::next(company.begin(), static_cast<std::ptrdiff_t>(random() % company.size()))->scope->cancel();
-      if (!work.step())
-        return 0;
-      std::erase_if(company, [](const guest& each) { return each.item->last.has_value(); });
+      next.item = std::make_unique<recorded_item>(std::move(request), next.scope.token());
+      work.admit(*next.item);
     }
-    same += *item.last && text_of(item) == text_of(engines_own(prompt, 24)) ? 1 : 0;
+    for (auto& each : company)
+      if (each.prompt.empty() && random() % 8 == 0)
+        each.scope.cancel();
+    if (const auto done = work.step(); !done) {
+      ADD_FAILURE() << done.error().cause;
+      return 0;
+    }
+    std::erase_if(company, [&](const guest& each) {
+      if (each.item->last && !each.prompt.empty())
+        same += *each.item->last && text_of(*each.item) == engines_text(each.prompt) ? 1 : 0;
+      return each.item->last.has_value();
+    });
   }
   return same;
 }
@@ -186,15 +209,14 @@ TEST(generation_engine, exactly_writes_the_same_in_company) {
 }
 
 TEST(generation_engine, writes_nearly_always_the_same_in_company) {
-  auto with = settings();
-  std::vector<std::size_t> same;
   for (const std::size_t chunk : {8, 128}) {
+    auto with = settings();
     with.chunk = chunk;
-    same.push_back(same_in_company(with));
-    RecordProperty("same_of_50_by_chunk_" + std::to_string(chunk), std::to_string(same.back()));
-    std::cout << "chunk " << chunk << ": " << same.back() << " of 50 texts the same\n";
+    const auto same = same_in_company(with);
+    RecordProperty("same_of_50_by_chunk_" + std::to_string(chunk), std::to_string(same));
+    std::cout << "chunk " << chunk << ": " << same << " of 50 texts the same\n";
+    EXPECT_GE(same, 45u);
   }
-  EXPECT_GE(*std::min_element(same.begin(), same.end()), 25u);
 }
 
 TEST(generation_engine, gives_a_text_in_pieces_that_make_the_whole) {
@@ -212,7 +234,7 @@ TEST(generation_engine, gives_a_text_in_pieces_that_make_the_whole) {
 
 TEST(generation_engine, ends_a_chat_where_the_model_does) {
   const auto ours = engine(settings());
-  recorded_item item{asking(R"([{"role":"user","content":"What is the capital of France?"}])",
+  recorded_item item{asking(R"([{"role":"user","content":"Capital of France?"}])",
                             {{"prompt_format", std::string{"chat"}}, {"max_tokens", std::int64_t{60}}})};
   work_item* const batch[]{&item};
   ASSERT_TRUE(ours->run(batch, {}));
@@ -254,7 +276,8 @@ TEST(generation_engine, sends_the_least_urgent_back_when_the_memory_is_full) {
   std::list<recorded_item> items;
   std::vector<work_item*> batch;
   for (int i = 0; i != 4; ++i) {
-    auto request = asking("Text number " + std::to_string(i) + " is about", {{"max_tokens", std::int64_t{200}}, {"ignore_eos", true}});
+    auto request = asking("Text number " + std::to_string(i) + " is about",
+                          {{"max_tokens", std::int64_t{200}}, {"ignore_eos", true}});
     request.priority = i == 0 ? 3 : 1;
     batch.push_back(&items.emplace_back(std::move(request)));
   }
@@ -270,7 +293,8 @@ TEST(generation_engine, computes_nothing_more_for_those_who_left) {
   const auto ours = engine(settings());
   continuous_work work{*ours};
   cancel_scope scope;
-  recorded_item leaving{asking("A long story:", {{"max_tokens", std::int64_t{1000}}, {"ignore_eos", true}}), scope.token()};
+  recorded_item leaving{asking("A long story:", {{"max_tokens", std::int64_t{1000}}, {"ignore_eos", true}}),
+                        scope.token()};
   recorded_item staying{asking("Another story:", {{"max_tokens", std::int64_t{30}}, {"ignore_eos", true}})};
   work.admit(leaving);
   work.admit(staying);
@@ -311,7 +335,7 @@ TEST(generation_engine, leaves_a_prompt_in_the_middle_of_a_step) {
   EXPECT_TRUE(work.empty());
   EXPECT_EQ(item.last->error().code, status_code::cancelled);
   ours->on_step = [] {};
-  EXPECT_EQ(alone(*ours, asking(prompts().front())), text_of(engines_own(prompts().front(), 24))) << "it goes on as before";
+  EXPECT_EQ(alone(*ours, asking(prompts().front())), engines_text(prompts().front())) << "it goes on as before";
 }
 
 TEST(generation_engine, goes_on_after_the_prompt_of_another_was_left) {
@@ -342,7 +366,7 @@ TEST(generation_engine, goes_on_after_the_prompt_of_another_was_left) {
   while (!staying.last)
     ASSERT_TRUE(work.step());
   EXPECT_EQ(leaving.last->error().code, status_code::cancelled);
-  EXPECT_EQ(text_of(staying), text_of(engines_own(prompt, 24)));
+  EXPECT_EQ(text_of(staying), engines_text(prompt));
 }
 
 TEST(generation_engine, ends_before_a_stop_string) {
@@ -358,7 +382,8 @@ TEST(generation_engine, ends_before_a_stop_string) {
 
 TEST(generation_engine, tells_log_probabilities) {
   const auto ours = engine(settings());
-  recorded_item item{asking("The sun", {{"logprobs", std::int64_t{3}}, {"max_tokens", std::int64_t{5}}, {"stream", true}})};
+  recorded_item item{
+      asking("The sun", {{"logprobs", std::int64_t{3}}, {"max_tokens", std::int64_t{5}}, {"stream", true}})};
   work_item* const batch[]{&item};
   ASSERT_TRUE(ours->run(batch, {}));
   std::string text;
@@ -366,7 +391,9 @@ TEST(generation_engine, tells_log_probabilities) {
   auto responses = item.responses;
   responses.push_back(**item.last);
   for (const auto& response : responses)
-    for (const auto& each : json::parse(parameter_of<std::string>(response, "logprobs").empty() ? "[]" : parameter_of<std::string>(response, "logprobs"))) {
+    for (const auto& each : json::parse(parameter_of<std::string>(response, "logprobs").empty()
+                                            ? "[]"
+                                            : parameter_of<std::string>(response, "logprobs"))) {
       text += each["token"].get<std::string>();
       ++count;
       EXPECT_EQ(each["top_logprobs"].size(), 3u);
@@ -400,11 +427,15 @@ TEST(generation_engine, keeps_biases_and_penalties) {
 
 TEST(generation_engine, writes_json_under_a_schema) {
   const auto ours = engine(settings());
-  const auto schema = R"({"type":"object","properties":{"name":{"type":"string","maxLength":12},"age":{"type":"integer","minimum":1,
+  const auto schema =
+      R"({"type":"object","properties":{"name":{"type":"string","maxLength":12},"age":{"type":"integer","minimum":1,
       "maximum":99},"kind":{"enum":["cat","dog"]}},"required":["name","age","kind"],"additionalProperties":false})";
-  const auto text = alone(*ours, asking(R"([{"role":"user","content":"Describe a pet as JSON."}])",
-                                        {{"prompt_format", std::string{"chat"}}, {"json_schema", std::string{schema}},
-                                         {"max_tokens", std::int64_t{120}}, {"temperature", 1.0}, {"seed", std::int64_t{5}}}));
+  const auto text = alone(
+      *ours, asking(R"([{"role":"user","content":"Describe a pet as JSON."}])", {{"prompt_format", std::string{"chat"}},
+                                                                                 {"json_schema", std::string{schema}},
+                                                                                 {"max_tokens", std::int64_t{120}},
+                                                                                 {"temperature", 1.0},
+                                                                                 {"seed", std::int64_t{5}}}));
   const auto pet = json::parse(text, nullptr, false);
   ASSERT_TRUE(pet.is_object()) << text;
   EXPECT_TRUE(pet["age"].is_number_integer());
@@ -415,8 +446,11 @@ TEST(generation_engine, calls_the_tool_that_it_has_to) {
   const auto ours = engine(settings());
   recorded_item item{asking(
       R"([{"role":"user","content":"What is the weather in Paris?"}])",
-      {{"prompt_format", std::string{"chat"}}, {"stream", true}, {"max_tokens", std::int64_t{100}},
-       {"tool_choice", std::string{"required"}}, {"parallel_tool_calls", false},
+      {{"prompt_format", std::string{"chat"}},
+       {"stream", true},
+       {"max_tokens", std::int64_t{100}},
+       {"tool_choice", std::string{"required"}},
+       {"parallel_tool_calls", false},
        {"tools", std::string{R"([{"type":"function","function":{"name":"get_weather","description":"Weather of a city",
            "parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],"additionalProperties":false},"strict":true}}])"}}})};
   work_item* const batch[]{&item};
@@ -472,7 +506,9 @@ TEST(generation_engine, ends_with_length_where_the_context_ends) {
   ASSERT_TRUE(ours->run(batch, {}));
   ASSERT_TRUE(*item.last) << item.last->error().cause;
   EXPECT_EQ(parameter_of<std::string>(**item.last, "finish_reason"), "length");
-  EXPECT_EQ(parameter_of<std::int64_t>(**item.last, "completion_tokens") + parameter_of<std::int64_t>(**item.last, "prompt_tokens"), 2048);
+  EXPECT_EQ(parameter_of<std::int64_t>(**item.last, "completion_tokens") +
+                parameter_of<std::int64_t>(**item.last, "prompt_tokens"),
+            2048);
 }
 
 TEST(generation_engine, refuses_what_it_can_not_keep) {
@@ -492,12 +528,16 @@ TEST(generation_engine, refuses_what_it_can_not_keep) {
       {chat(R"([{"role":"user"}])"), "messages[0] has no content"},
       {chat(R"([{"role":"user","content":[{"type":"image_url"}]}])"), "messages[0].content[0]"},
       {chat(R"([{"role":"user","content":5}])"), "messages[0].content"},
-      {chat(R"([{"role":"user","content":"x"}])", {{"json_schema", std::string{R"({"type":"number","multipleOf":3})"}}}), "#/multipleOf"},
+      {chat(R"([{"role":"user","content":"x"}])",
+            {{"json_schema", std::string{R"({"type":"number","multipleOf":3})"}}}),
+       "#/multipleOf"},
       {chat(R"([{"role":"user","content":"x"}])", {{"grammar", std::string{"root ::= ("}}}), "parameter 'grammar'"},
-      {chat(R"([{"role":"user","content":"x"}])", {{"tools", std::string{R"([{"type":"function"}])"}}}), "'tools' at [0]"},
+      {chat(R"([{"role":"user","content":"x"}])", {{"tools", std::string{R"([{"type":"function"}])"}}}),
+       "'tools' at [0]"},
       {chat(R"([{"role":"user","content":"x"}])",
             {{"tools", std::string{R"([{"type":"function","function":{"name":"f"}}])"}},
-             {"tool_choice", std::string{R"({"type":"function","function":{"name":"g"}})"}}}), "'tool_choice' names 'g'"},
+             {"tool_choice", std::string{R"({"type":"function","function":{"name":"g"}})"}}}),
+       "'tool_choice' names 'g'"},
       {asking("x", {{"logit_bias", std::string{R"({"9999999":1})"}}}), "'logit_bias' names token"},
   };
   for (const auto& [request, why] : wrong) {

@@ -107,7 +107,8 @@ TEST(generation_request, answers_whatever_comes) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE(seed);
   std::mt19937 random{seed};
-  const std::string letters = R"([]{}",:\u0019truefalsn-+.e )" "\xC3\xFF\x01";
+  const std::string letters = R"([]{}",:\u0019truefalsn-+.e )"
+                              "\xC3\xFF\x01";
   for (int round = 0; round != 5000; ++round) {
     std::string text;
     for (std::size_t i = 0, n = random() % 60; i != n; ++i)

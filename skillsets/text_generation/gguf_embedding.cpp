@@ -52,8 +52,8 @@ class embedding_instance final : public instance {
         batch_(llama_batch_init(static_cast<std::int32_t>(settings.batch_tokens), 0, 1)) {
     team_.attach_to(*context_);
     llama_set_abort_callback(
-        context_.get(), [](void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(std::memory_order_relaxed); },
-        &abort_);
+        context_.get(),
+        [](void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(std::memory_order_relaxed); }, &abort_);
   }
 
   ~embedding_instance() override { llama_batch_free(batch_); }
@@ -92,7 +92,8 @@ class embedding_instance final : public instance {
     for (const auto& [name, value] : item.request().parameters) {
       const auto* text = std::get_if<std::string>(&value);
       if (name != "prompt_format" || !text || (*text != "text" && *text != "tokens"))
-        return make_error(status_code::invalid_argument, "parameter '" + shortened(name, 64) + "' is unknown, or has a wrong value",
+        return make_error(status_code::invalid_argument,
+                          "parameter '" + shortened(name, 64) + "' is unknown, or has a wrong value",
                           "there is prompt_format, which is text or tokens");
       ids = *text == "tokens";
     }
@@ -136,7 +137,8 @@ class embedding_instance final : public instance {
     for (const auto& id : *ids) {
       if (!id.is_number_unsigned() ||
           id.get<std::uint64_t>() >= static_cast<std::uint64_t>(llama_vocab_n_tokens(&vocabulary_)))
-        return make_error(status_code::invalid_argument, "has " + shortened(id.dump(), 32) + " where a token id is due");
+        return make_error(status_code::invalid_argument,
+                          "has " + shortened(id.dump(), 32) + " where a token id is due");
       tokens.push_back(id.get<llama_token>());
     }
     return tokens;
@@ -145,12 +147,14 @@ class embedding_instance final : public instance {
   std::size_t end_of_batch(const std::vector<piece_of_work>& texts, std::size_t from) const {
     std::size_t tokens = 0;
     auto to = from;
-    while (to != texts.size() && to - from < texts_at_once && tokens + texts[to].tokens.size() <= settings_.batch_tokens)
+    while (to != texts.size() && to - from < texts_at_once &&
+           tokens + texts[to].tokens.size() <= settings_.batch_tokens)
       tokens += texts[to++].tokens.size();
     return to;
   }
 
-  expected<void> embed(std::span<const piece_of_work> texts, std::vector<embedding_job>& jobs, const cancel_token& token) {
+  expected<void> embed(std::span<const piece_of_work> texts, std::vector<embedding_job>& jobs,
+                       const cancel_token& token) {
     batch_.n_tokens = 0;
     for (std::size_t i = 0; i != texts.size(); ++i)
       for (std::size_t j = 0; j != texts[i].tokens.size(); ++j)
@@ -179,7 +183,8 @@ class embedding_instance final : public instance {
 
   void put(const piece_of_work& text, const float* vector, embedding_job& into) {
     const std::span row{into.vectors.data() + text.row * dimension_, dimension_};
-    const double length = settings_.normalize ? std::sqrt(std::inner_product(vector, vector + dimension_, vector, 0.0)) : 1;
+    const double length =
+        settings_.normalize ? std::sqrt(std::inner_product(vector, vector + dimension_, vector, 0.0)) : 1;
     std::transform(vector, vector + dimension_, row.begin(),
                    [&](float each) { return length > 0 ? static_cast<float>(each / length) : 0; });
     --into.left;

@@ -39,14 +39,15 @@ class strict_reader {
 }  // namespace
 
 expected<json> parse_json(std::string_view text) try {
-  return json::parse(text.begin(), text.end(), [reader = strict_reader{}](int depth, json::parse_event_t event,
-                                                                          json& parsed) mutable {
-    return reader(depth, event, parsed);
-  });
+  return json::parse(text.begin(), text.end(),
+                     [reader = strict_reader{}](int depth, json::parse_event_t event, json& parsed) mutable {
+                       return reader(depth, event, parsed);
+                     });
 } catch (const json::parse_error& e) {
   const std::string what = e.what();
   const auto from = what.rfind("] ");
-  return make_error(status_code::invalid_argument, shortened(from == std::string::npos ? what : what.substr(from + 2), 200));
+  return make_error(status_code::invalid_argument,
+                    shortened(from == std::string::npos ? what : what.substr(from + 2), 200));
 } catch (const std::invalid_argument& e) {
   return make_error(status_code::invalid_argument, e.what());
 }

@@ -3,10 +3,10 @@
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
 
+#include <dlfcn.h>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <dlfcn.h>
 #include <filesystem>
 #include <limits>
 #include <mutex>
@@ -14,15 +14,16 @@
 namespace troupe::llama {
 namespace {
 
-/// What the library complains of on this thread, while somebody listens.
+/// Who listens on this thread.
 thread_local std::string* complaints = nullptr;
 
 void hear(ggml_log_level level, const char* text, void*) {
   if (level != GGML_LOG_LEVEL_ERROR && level != GGML_LOG_LEVEL_WARN)
     return;
-  if (complaints && level == GGML_LOG_LEVEL_ERROR)
+  if (!complaints)
+    std::fputs(text, stderr);
+  else if (level == GGML_LOG_LEVEL_ERROR)
     *complaints += text;
-  std::fputs(text, stderr);
 }
 
 /// The back ends lie beside the library.
@@ -50,13 +51,6 @@ expected<void> start() {
   return started;
 }
 
-std::string one_line(std::string text) {
-  while (!text.empty() && text.back() == '\n')
-    text.pop_back();
-  const auto line = text.rfind('\n');
-  return line == std::string::npos ? text : text.substr(line + 1);
-}
-
 bool computes_alone(ggml_backend_dev_t device) {
   const auto type = ggml_backend_dev_type(device);
   return type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
@@ -73,6 +67,22 @@ expected<std::vector<ggml_backend_dev_t>> device_list(const std::string& name) {
 }
 
 }  // namespace
+
+listener::listener() {
+  complaints = &heard_;
+}
+
+listener::~listener() {
+  complaints = nullptr;
+}
+
+std::string listener::last() const {
+  const auto end = heard_.find_last_not_of('\n');
+  if (end == std::string::npos)
+    return {};
+  const auto before = heard_.rfind('\n', end);
+  return ": " + heard_.substr(before + 1, end - before);
+}
 
 thread_team::thread_team(std::size_t threads) {
   auto* registry = ggml_backend_reg_by_name("CPU");
@@ -128,15 +138,13 @@ expected<model_ptr> load(const model_settings& settings, const cancel_token& tok
   parameters.progress_callback = [](float, void* wanted) {
     return !static_cast<const cancel_token*>(wanted)->cancelled();
   };
-  std::string said;
-  complaints = &said;
+  const listener complaining;
   model_ptr model{llama_model_load_from_file(weights->second.c_str(), parameters)};
-  complaints = nullptr;
   if (token.cancelled())
     return token.reason();
   if (!model)
     return make_error(status_code::invalid_argument,
-                      "llama.cpp can't load " + weights->second.string() + (said.empty() ? "" : ": " + one_line(said)),
+                      "llama.cpp can't load " + weights->second.string() + complaining.last(),
                       "use a whole GGUF file of an architecture that it knows");
   return model;
 }
@@ -152,8 +160,8 @@ tokens tokenize(const llama_vocab& vocabulary, std::string_view text, bool with_
 std::string piece(const llama_vocab& vocabulary, llama_token token, bool control) {
   std::string result(64, '\0');
   for (;;) {
-    const auto size = llama_token_to_piece(&vocabulary, token, result.data(), static_cast<std::int32_t>(result.size()),
-                                           0, control);
+    const auto size =
+        llama_token_to_piece(&vocabulary, token, result.data(), static_cast<std::int32_t>(result.size()), 0, control);
     if (size >= 0) {
       result.resize(static_cast<std::size_t>(size));
       return result;

@@ -27,6 +27,21 @@ using model_ptr = std::unique_ptr<llama_model, free_model>;
 using context_ptr = std::unique_ptr<llama_context, free_context>;
 using tokens = std::vector<llama_token>;
 
+/// Hears what the library complains of on this thread, for as long as it lives; otherwise that goes to standard error.
+class listener {
+ public:
+  listener();
+  ~listener();
+  listener(const listener&) = delete;
+  listener& operator=(const listener&) = delete;
+
+  /// The last complaint, behind a colon; nothing where there was none.
+  std::string last() const;
+
+ private:
+  std::string heard_;
+};
+
 /// The threads that a context computes with; outlives it.
 class thread_team {
  public:

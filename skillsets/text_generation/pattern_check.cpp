@@ -95,9 +95,9 @@ class pattern_reader {
     const auto counts = text_.substr(at_, end == std::string_view::npos ? 0 : end - at_);
     const auto comma = counts.find(',');
     const bool valid = number(counts.substr(0, comma), least) &&
-                       (comma == std::string_view::npos        ? (most = least, true)
-                        : comma + 1 == counts.size()           ? (most = -1, true)
-                                                               : number(counts.substr(comma + 1), most));
+                       (comma == std::string_view::npos ? (most = least, true)
+                        : comma + 1 == counts.size()    ? (most = -1, true)
+                                                        : number(counts.substr(comma + 1), most));
     if (!valid || least > most_repetitions || most > most_repetitions || (most >= 0 && most < least) || most == 0)
       return fail("has a { that begins no repetition of up to " + std::to_string(most_repetitions)), false;
     at_ = end + 1;

@@ -13,13 +13,26 @@ TEST(pattern_check, allows_what_a_text_can_be_held_to) {
 
 TEST(pattern_check, says_what_is_wrong) {
   const std::pair<const char*, const char*> wrong[]{
-      {"abc", "not anchored"},          {"^a|b$", "outside of a group"}, {"^a.b$", "'.'"},
-      {"^\\d+$", "\\d"},                {"^[^a]$", "negated"},           {"^(a$", "not closed"},
-      {"^a)$", "too many"},             {"^(?=a)b$", "of a kind"},       {"^a{2$", "begins no repetition"},
-      {"^a{3,2}$", "begins no"},        {"^a{9999}$", "begins no"},      {"^*a$", "'*'"},
-      {"^a++$", "two quantifiers"},     {"^[\"]$", "can't be held to"},  {"^\xC3\xA9$", "where a character"},
-      {"^ab\\.?$", "an escaped"},       {"^[z-a]$", "range"},            {"^\\", "not anchored"},
-      {"^[a-$", "not closed"},          {"^\"$", "where a character"},
+      {"abc", "not anchored"},
+      {"^a|b$", "outside of a group"},
+      {"^a.b$", "'.'"},
+      {"^\\d+$", "\\d"},
+      {"^[^a]$", "negated"},
+      {"^(a$", "not closed"},
+      {"^a)$", "too many"},
+      {"^(?=a)b$", "of a kind"},
+      {"^a{2$", "begins no repetition"},
+      {"^a{3,2}$", "begins no"},
+      {"^a{9999}$", "begins no"},
+      {"^*a$", "'*'"},
+      {"^a++$", "two quantifiers"},
+      {"^[\"]$", "can't be held to"},
+      {"^\xC3\xA9$", "where a character"},
+      {"^ab\\.?$", "an escaped"},
+      {"^[z-a]$", "range"},
+      {"^\\", "not anchored"},
+      {"^[a-$", "not closed"},
+      {"^\"$", "where a character"},
   };
   for (const auto& [pattern, why] : wrong)
     EXPECT_NE(pattern_problem(pattern).find(why), std::string::npos) << pattern << ": " << pattern_problem(pattern);

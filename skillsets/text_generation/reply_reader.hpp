@@ -11,7 +11,7 @@ namespace troupe {
 /// A piece of a call that the model makes.
 struct tool_call_delta {
   std::size_t index = 0;
-  std::string id;    ///< with the name, in the first piece of a call
+  std::string id;  ///< with the name, in the first piece of a call
   std::string name;
   std::string arguments;
 };

@@ -12,7 +12,8 @@ struct whole_call {
 };
 
 /// What comes of a text that is given in pieces of so many bytes.
-std::pair<std::string, std::vector<whole_call>> read_all(const std::string& text, const std::function<std::size_t()>& size) {
+std::pair<std::string, std::vector<whole_call>> read_all(const std::string& text,
+                                                         const std::function<std::size_t()>& size) {
   tagged_reader reader;
   std::string content;
   std::vector<whole_call> calls;
@@ -37,8 +38,9 @@ std::pair<std::string, std::vector<whole_call>> read_all(const std::string& text
 }
 
 TEST(tagged_reader, tells_calls_from_content_however_it_is_cut) {
-  const std::string text = "Let me see. <tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>"
-                           "\n<tool_call>\n{\"name\": \"time\", \"arguments\": {}}\n</tool_call>";
+  const std::string text =
+      "Let me see. <tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Paris\"}}\n</tool_call>"
+      "\n<tool_call>\n{\"name\": \"time\", \"arguments\": {}}\n</tool_call>";
   const auto seed = std::random_device{}();
   SCOPED_TRACE(seed);
   std::mt19937 random{seed};

@@ -18,9 +18,9 @@ constexpr std::size_t most_nodes = 2000;
 constexpr std::int64_t most_repetitions = 1000;
 constexpr std::int64_t largest_integer = std::int64_t{1} << 53;
 
-constexpr std::array annotations{"title",    "description", "default",     "examples",   "$schema",   "$id",
-                                 "$comment", "$defs",       "definitions", "deprecated", "readOnly",  "writeOnly",
-                                 "strict",   "discriminator"};
+constexpr std::array annotations{"title",    "description", "default", "examples",     "$schema",
+                                 "$id",      "$comment",    "$defs",   "definitions",  "deprecated",
+                                 "readOnly", "writeOnly",   "strict",  "discriminator"};
 constexpr std::array types{"object", "array", "string", "integer", "number", "boolean", "null"};
 
 template <std::size_t Size>
@@ -144,7 +144,9 @@ class checker {
       for (std::size_t i = 0; i != all.size(); ++i)
         for (std::size_t j = 0; j != i; ++j)
           if (!exclusive(all[i], all[j]))
-            return wrong(at + "/oneOf", "has alternatives that may hold both: use anyOf, or a type or a required constant that differs");
+            return wrong(
+                at + "/oneOf",
+                "has alternatives that may hold both: use anyOf, or a type or a required constant that differs");
     return {};
   }
 
@@ -287,8 +289,8 @@ class checker {
     return *least <= *most ? expected<void>{} : wrong(at, "allows no number");
   }
 
-  static expected<std::int64_t> integer_bound(const json& schema, const char* included, const char* excluded, int inwards,
-                                              std::int64_t fallback, const std::string& at) {
+  static expected<std::int64_t> integer_bound(const json& schema, const char* included, const char* excluded,
+                                              int inwards, std::int64_t fallback, const std::string& at) {
     const auto* word = schema.contains(included) ? included : excluded;
     const auto bound = schema.find(word);
     if (bound == schema.end())

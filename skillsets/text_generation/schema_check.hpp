@@ -5,9 +5,9 @@
 
 namespace troupe {
 
-/// Whether the engine can hold a text to every word of a JSON schema. It makes a grammar of one, and passes over what no
-/// grammar can say, such as `multipleOf`: an answer could then be wrong under the schema, so such a schema is refused
-/// before anything is generated. INVALID_ARGUMENT names the place and the word.
+/// Whether the engine can hold a text to every word of a JSON schema. It makes a grammar of one, and passes over what
+/// no grammar can say, such as `multipleOf`: an answer could then be wrong under the schema, so such a schema is
+/// refused before anything is generated. INVALID_ARGUMENT names the place and the word.
 ///
 /// Held to: `type` (one or several), `properties`, `required`, `additionalProperties`, `items` and `prefixItems`,
 /// `minItems`, `maxItems`, `minLength`, `maxLength`, `pattern` (anchored; letters, classes, groups, alternatives and

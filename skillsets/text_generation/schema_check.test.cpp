@@ -17,24 +17,25 @@ std::string problem(const std::string& schema) {
 }
 
 TEST(schema_check, allows_what_a_text_can_be_held_to) {
-  for (const auto* schema : {
-           R"({})",
-           R"({"type":"object"})",
-           R"({"type":"object","properties":{"a":{"type":"integer","minimum":1,"maximum":9},"b":{"type":["string","null"]}},
+  for (
+      const auto* schema : {
+          R"({})",
+          R"({"type":"object"})",
+          R"({"type":"object","properties":{"a":{"type":"integer","minimum":1,"maximum":9},"b":{"type":["string","null"]}},
                "required":["a"],"additionalProperties":false,"title":"T","description":"d"})",
-           R"({"type":"array","items":{"type":"string","minLength":1,"maxLength":8},"minItems":1,"maxItems":3})",
-           R"({"type":"array","prefixItems":[{"type":"number"},{"type":"boolean"}],"minItems":2,"maxItems":2})",
-           R"({"enum":["a",1,null]})",
-           R"({"const":{"a":[1]}})",
-           R"({"type":"string","format":"date-time"})",
-           R"({"type":"string","pattern":"^[a-z]+$"})",
-           R"({"anyOf":[{"type":"string"},{"type":"integer"}]})",
-           R"({"oneOf":[{"type":"string"},{"type":"integer"}]})",
-           R"({"oneOf":[{"type":"object","properties":{"k":{"const":"a"}},"required":["k"]},
+          R"({"type":"array","items":{"type":"string","minLength":1,"maxLength":8},"minItems":1,"maxItems":3})",
+          R"({"type":"array","prefixItems":[{"type":"number"},{"type":"boolean"}],"minItems":2,"maxItems":2})",
+          R"({"enum":["a",1,null]})",
+          R"({"const":{"a":[1]}})",
+          R"({"type":"string","format":"date-time"})",
+          R"({"type":"string","pattern":"^[a-z]+$"})",
+          R"({"anyOf":[{"type":"string"},{"type":"integer"}]})",
+          R"({"oneOf":[{"type":"string"},{"type":"integer"}]})",
+          R"({"oneOf":[{"type":"object","properties":{"k":{"const":"a"}},"required":["k"]},
                         {"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]})",
-           R"({"$defs":{"node":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},
+          R"({"$defs":{"node":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},
                "required":["next"]}},"$ref":"#/$defs/node"})",
-       })
+      })
     EXPECT_EQ(problem(schema), "") << schema;
 }
 

@@ -133,7 +133,8 @@ bool embeds(const model_settings& settings, const llama_model& model) {
   char architecture[64] = "";
   char value[16];
   llama_model_meta_val_str(&model, "general.architecture", architecture, sizeof architecture);
-  return llama_model_meta_val_str(&model, (std::string{architecture} + ".pooling_type").c_str(), value, sizeof value) >= 0;
+  return llama_model_meta_val_str(&model, (std::string{architecture} + ".pooling_type").c_str(), value, sizeof value) >=
+         0;
 }
 
 loaded load_embedding(const model_settings& settings, llama::model_ptr model) {

@@ -69,18 +69,21 @@ json described(const llama_vocab& vocabulary, llama_token token, double logprob)
 }  // namespace
 
 token_sampler::token_sampler(const llama_model& model, bool always_likeliest)
-    : vocabulary_(*llama_model_get_vocab(&model)), always_likeliest_(always_likeliest), chain_(nullptr, common_sampler_free) {}
+    : vocabulary_(*llama_model_get_vocab(&model)),
+      always_likeliest_(always_likeliest),
+      chain_(nullptr, common_sampler_free) {}
 
 token_sampler::~token_sampler() = default;
 
-expected<std::unique_ptr<token_sampler>> token_sampler::make(const llama_model& model, const sampling_settings& settings,
+expected<std::unique_ptr<token_sampler>> token_sampler::make(const llama_model& model,
+                                                             const sampling_settings& settings,
                                                              const text_form& form) try {
   const auto& vocabulary = *llama_model_get_vocab(&model);
   for (const auto& [token, bias] : settings.logit_bias)
     if (token >= llama_vocab_n_tokens(&vocabulary))
-      return make_error(status_code::invalid_argument,
-                        "parameter 'logit_bias' names token " + std::to_string(token) + ", but the model has " +
-                            std::to_string(llama_vocab_n_tokens(&vocabulary)));
+      return make_error(status_code::invalid_argument, "parameter 'logit_bias' names token " + std::to_string(token) +
+                                                           ", but the model has " +
+                                                           std::to_string(llama_vocab_n_tokens(&vocabulary)));
   auto parameters = parameters_of(settings);
   if (settings.ignore_eos)
     for (llama_token token = 0; token != llama_vocab_n_tokens(&vocabulary); ++token)
@@ -97,6 +100,7 @@ expected<std::unique_ptr<token_sampler>> token_sampler::make(const llama_model& 
     parameters.generation_prompt = form.begun;
     add_triggers(vocabulary, form, parameters);
   }
+  const llama::listener complaining;
   result->chain_.reset(common_sampler_init(&model, parameters));
   if (!result->chain_)
     return make_error(status_code::invalid_argument, "parameter 'grammar' is no grammar that can be used");
@@ -117,7 +121,8 @@ llama_token token_sampler::sample(llama_context& context, std::int32_t index) {
   return token;
 }
 
-json token_logprobs(const llama_vocab& vocabulary, std::span<const float> logits, llama_token token, std::int32_t most) {
+json token_logprobs(const llama_vocab& vocabulary, std::span<const float> logits, llama_token token,
+                    std::int32_t most) {
   const auto highest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const auto logit : logits)

@@ -13,8 +13,9 @@ std::string instructions(const json& tools, const tool_choice& choice) {
   std::string text = "You may call functions. These are described in JSON:\n<tools>\n";
   for (const auto& tool : tools)
     text += tool.at("function").dump() + "\n";
-  text += "</tools>\nTo call one, write its name and its arguments like this:\n"
-          "<tool_call>\n{\"name\": \"the name\", \"arguments\": {\"argument\": \"value\"}}\n</tool_call>";
+  text +=
+      "</tools>\nTo call one, write its name and its arguments like this:\n"
+      "<tool_call>\n{\"name\": \"the name\", \"arguments\": {\"argument\": \"value\"}}\n</tool_call>";
   if (!choice.function.empty())
     text += "\nCall " + choice.function + " now.";
   else if (choice.how == tool_choice::kind::required)
