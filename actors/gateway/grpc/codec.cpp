@@ -235,6 +235,7 @@ expected<void> read_priority(inference_call& call, const queue_settings& queue) 
     return make_error(status_code::invalid_argument, "parameter 'priority' is " + std::to_string(priority),
                       "give 1, the most urgent, to " + std::to_string(queue.priorities) + ", or 0 for the default");
   call.priority = priority == 0 ? queue.default_priority : static_cast<std::uint32_t>(priority);
+  call.input.priority = call.priority;
   return {};
 }
 
