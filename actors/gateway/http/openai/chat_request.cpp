@@ -51,7 +51,7 @@ expected<text_request> read_chat_request(const json& body) {
   const object_reader reader{body, {}, failure};
   text_request request;
   request.names = {{"text_input", "messages"}, {"prompt_format", "messages"}};
-  request.parameters.emplace("prompt_format", "chat");
+  request.parameters.emplace("prompt_format", std::string{"chat"});
   read_sampling(reader, request);
   read_choices(reader, request);
   read_length(reader, request);
