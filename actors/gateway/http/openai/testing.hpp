@@ -65,8 +65,9 @@ inline std::vector<json> events_of(std::string_view stream) {
     EXPECT_TRUE(event.starts_with("data: ")) << event;
     const auto data = event.substr(6);
     events.push_back(data == "[DONE]" ? json("[DONE]") : json::parse(data));
-    if (!type.empty())
+    if (!type.empty()) {
       EXPECT_EQ(events.back()["type"], type);
+    }
   }
   return events;
 }
