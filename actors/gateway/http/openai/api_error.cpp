@@ -53,8 +53,8 @@ json text_or_null(const std::string& text) {
 }  // namespace
 
 json api_error::body() const {
-  return {{"error",
-           {{"message", message}, {"type", type}, {"param", text_or_null(param)}, {"code", text_or_null(code)}}}};
+  return {
+      {"error", {{"message", message}, {"type", type}, {"param", text_or_null(param)}, {"code", text_or_null(code)}}}};
 }
 
 std::vector<std::pair<std::string, std::string>> api_error::headers() const {
@@ -111,7 +111,7 @@ api_error to_api_error(int status, const error& why, const field_names& names) {
     message.replace(parameter_prefix.size(), param.size(), known->second);
     param = known->second;
   }
-  api_error result{status, std::move(message), type_of(status), {}, code_of(status, why, !param.empty()),
+  api_error result{status,         std::move(message), type_of(status), {}, code_of(status, why, !param.empty()),
                    why.retry_after};
   if (why.code == status_code::out_of_range)
     if (const auto prompt = names.find("text_input"); prompt != names.end() && param.empty())

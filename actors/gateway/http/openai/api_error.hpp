@@ -33,11 +33,12 @@ struct api_error {
 };
 
 /// HTTP's status for an error: that of gRPC's code in https://cloud.google.com/apis/design/errors, but for 408 where
-/// time was up and 422 for a failed precondition, and for UNIMPLEMENTED parameters, which are the client's mistake: 400.
+/// time was up and 422 for a failed precondition, and for UNIMPLEMENTED parameters, which are the client's mistake:
+/// 400.
 int http_status(const error& why) noexcept;
 
-/// An error that begins with `parameter 'NAME'` has that as its `param`, by the name that `names` has for it. One that is
-/// UNAVAILABLE can be tried again in a second where it doesn't say when.
+/// An error that begins with `parameter 'NAME'` has that as its `param`, by the name that `names` has for it. One that
+/// is UNAVAILABLE can be tried again in a second where it doesn't say when.
 api_error to_api_error(const error& why, const field_names& names = {});
 
 /// The same for an error that has its status already, as those of the HTTP server have.

@@ -10,13 +10,22 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST(api_error, has_the_status_of_its_code) {
-  const std::pair<status_code, int> known[] = {
-      {status_code::cancelled, 499},         {status_code::unknown, 500},           {status_code::invalid_argument, 400},
-      {status_code::deadline_exceeded, 408}, {status_code::not_found, 404},         {status_code::already_exists, 409},
-      {status_code::permission_denied, 403}, {status_code::resource_exhausted, 429}, {status_code::failed_precondition, 422},
-      {status_code::aborted, 409},           {status_code::out_of_range, 400},      {status_code::unimplemented, 501},
-      {status_code::internal, 500},          {status_code::unavailable, 503},       {status_code::data_loss, 500},
-      {status_code::unauthenticated, 401}};
+  const std::pair<status_code, int> known[] = {{status_code::cancelled, 499},
+                                               {status_code::unknown, 500},
+                                               {status_code::invalid_argument, 400},
+                                               {status_code::deadline_exceeded, 408},
+                                               {status_code::not_found, 404},
+                                               {status_code::already_exists, 409},
+                                               {status_code::permission_denied, 403},
+                                               {status_code::resource_exhausted, 429},
+                                               {status_code::failed_precondition, 422},
+                                               {status_code::aborted, 409},
+                                               {status_code::out_of_range, 400},
+                                               {status_code::unimplemented, 501},
+                                               {status_code::internal, 500},
+                                               {status_code::unavailable, 503},
+                                               {status_code::data_loss, 500},
+                                               {status_code::unauthenticated, 401}};
   for (const auto& [code, status] : known)
     EXPECT_EQ(to_api_error(make_error(code, "x")).status, status) << to_string(code);
 }

@@ -47,10 +47,10 @@ json read_tool_call(const object_reader& call) {
   if (!function)
     return nullptr;
   function->only({"name", "arguments"});
-  return {{"id", id},
-          {"type", "function"},
-          {"function",
-           {{"name", function->required_text("name")}, {"arguments", function->required_text("arguments")}}}};
+  return {
+      {"id", id},
+      {"type", "function"},
+      {"function", {{"name", function->required_text("name")}, {"arguments", function->required_text("arguments")}}}};
 }
 
 json read_tool_calls(const object_reader& message) {

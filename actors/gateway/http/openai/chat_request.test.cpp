@@ -215,8 +215,7 @@ TEST(chat_request, has_a_response_format) {
   const auto schema = json::parse(R"({"type":"json_schema","json_schema":{"name":"n","strict":true,
       "schema":{"type":"object","properties":{"z":{},"a":{}}}}})");
   const auto request = read({{"response_format", schema}});
-  EXPECT_EQ(get<std::string>(request.parameters, "json_schema"),
-            R"({"type":"object","properties":{"z":{},"a":{}}})")
+  EXPECT_EQ(get<std::string>(request.parameters, "json_schema"), R"({"type":"object","properties":{"z":{},"a":{}}})")
       << "in its own order";
   EXPECT_EQ(request.names.at("json_schema"), "response_format.json_schema.schema");
 }

@@ -46,7 +46,8 @@ expected<text_request> read_completion_request(const json& body) {
   request.names = {{"text_input", "prompt"}, {"prompt_format", "prompt"}};
   read_sampling(reader, request);
   read_choices(reader, request);
-  request.parameters.insert_or_assign("max_tokens", reader.integer("max_tokens", 0, INT32_MAX).value_or(default_length));
+  request.parameters.insert_or_assign("max_tokens",
+                                      reader.integer("max_tokens", 0, INT32_MAX).value_or(default_length));
   read_prompts(reader, request);
   read_best_of(reader, request);
   read_logprobs_and_echo(reader, request);

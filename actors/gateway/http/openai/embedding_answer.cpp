@@ -92,9 +92,10 @@ expected<void> embedding_answer::add(std::size_t first, const inference_response
       return make_error(status_code::internal, "the model's answer has values that are no numbers");
     const std::span<float> wanted{vector.data(), asked_.dimensions.value_or(dimensions)};
     if (wanted.size() < dimensions && !normalise(wanted))
-      return make_error(status_code::invalid_argument,
-                        "parameter 'dimensions' is " + std::to_string(wanted.size()) + ", which leaves nothing of a vector",
-                        "ask for more");
+      return make_error(
+          status_code::invalid_argument,
+          "parameter 'dimensions' is " + std::to_string(wanted.size()) + ", which leaves nothing of a vector",
+          "ask for more");
     vectors_[first + static_cast<std::size_t>(row)] = asked_.base64 ? to_base64(wanted) : to_array(wanted);
   }
   tokens_ += count_of(response, "prompt_tokens");

@@ -25,7 +25,8 @@ names rules_of(parameter_table table, treatment how) {
 std::map<std::string, std::map<std::string, names>> documented() {
   std::map<std::string, std::map<std::string, names>> result;
   std::ifstream file{TROUPE_OPENAI_DOC};
-  const std::regex heading{"^### `POST (.*)`$"}, row{"^\\| (taken|no effect|refused) \\| (.*) \\|$"}, name{"`([a-z_]+)`"};
+  const std::regex heading{"^### `POST (.*)`$"}, row{"^\\| (taken|no effect|refused) \\| (.*) \\|$"},
+      name{"`([a-z_]+)`"};
   std::string line, endpoint;
   for (std::smatch found; std::getline(file, line);) {
     if (std::regex_match(line, found, heading))

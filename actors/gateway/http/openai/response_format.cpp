@@ -94,7 +94,8 @@ void response_format::begin(std::string& events) {
 void response_format::add(std::size_t, const text_piece& piece, std::string& events) {
   if (!piece.reasoning.empty())
     add_reasoning(piece.reasoning, events);
-  const bool only_logprobs = logprobs_ && !piece.logprobs.empty() && piece.reasoning.empty() && piece.tool_calls.empty();
+  const bool only_logprobs =
+      logprobs_ && !piece.logprobs.empty() && piece.reasoning.empty() && piece.tool_calls.empty();
   if (!piece.text.empty() || only_logprobs)
     add_text(piece, events);
   for (const auto& delta : piece.tool_calls)

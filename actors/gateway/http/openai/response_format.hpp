@@ -8,8 +8,8 @@
 
 namespace troupe::openai {
 
-/// Responses (https://platform.openai.com/docs/api-reference/responses-streaming): an object `response` whose output is a
-/// list of items: reasoning, messages and function calls, in the order in which they began; or the events by which it
+/// Responses (https://platform.openai.com/docs/api-reference/responses-streaming): an object `response` whose output is
+/// a list of items: reasoning, messages and function calls, in the order in which they began; or the events by which it
 /// comes about. Calls that the model makes at once are open at the same time, and no text comes in between.
 class response_format final : public text_format {
  public:

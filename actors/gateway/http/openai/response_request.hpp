@@ -10,8 +10,8 @@ struct response_request : text_request {
   bool logprobs = false;  ///< are a part of the answer
 };
 
-/// Reads the body of a `POST /v1/responses`; errors as for chats. Nothing is stored: without `store` that is understood,
-/// and with `store: true` the request is refused.
+/// Reads the body of a `POST /v1/responses`; errors as for chats. Nothing is stored: without `store` that is
+/// understood, and with `store: true` the request is refused.
 expected<response_request> read_response_request(const json& body);
 
 }  // namespace troupe::openai

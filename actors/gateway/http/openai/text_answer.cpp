@@ -75,9 +75,9 @@ expected<text_piece> read_piece(const inference_response& response) {
   piece.logprobs = *std::move(logprobs);
   if (const auto* reason = text_of(response.parameters, "finish_reason")) {
     piece.finish_reason = *reason;
-    piece.usage = token_usage{count_of(response.parameters, "prompt_tokens"),
-                              count_of(response.parameters, "completion_tokens"),
-                              count_of(response.parameters, "cached_tokens")};
+    piece.usage =
+        token_usage{count_of(response.parameters, "prompt_tokens"), count_of(response.parameters, "completion_tokens"),
+                    count_of(response.parameters, "cached_tokens")};
   }
   return piece;
 }

@@ -92,8 +92,8 @@ inference_request text_request::inference(std::size_t index) const {
   inference_request request{{tensor{"text_input", datatype::bytes, {1}, buffer::take(std::move(data))}}, parameters};
   // From the largest number on to the smallest, as no sum of signed ones may.
   if (seed)
-    request.parameters.insert_or_assign(
-        "seed", static_cast<std::int64_t>(static_cast<std::uint64_t>(*seed) + static_cast<std::uint64_t>(index % each)));
+    request.parameters.insert_or_assign("seed", static_cast<std::int64_t>(static_cast<std::uint64_t>(*seed) +
+                                                                          static_cast<std::uint64_t>(index % each)));
   return request;
 }
 

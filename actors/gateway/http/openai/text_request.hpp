@@ -54,8 +54,8 @@ void read_service_tier(const object_reader& body);
 /// `chat_template_kwargs`: an object for the model's chat template.
 void read_template_arguments(const object_reader& body, text_request& to);
 
-/// A format of the output: `text`, `json_object`, or `json_schema`, which is enforced whether or not it is `strict`. The
-/// members of the latter stand in the member `wrapper`, or beside the type where that is empty.
+/// A format of the output: `text`, `json_object`, or `json_schema`, which is enforced whether or not it is `strict`.
+/// The members of the latter stand in the member `wrapper`, or beside the type where that is empty.
 void read_format(const object_reader& format, std::string_view wrapper, text_request& to);
 
 }  // namespace troupe::openai
