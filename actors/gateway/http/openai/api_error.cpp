@@ -35,6 +35,8 @@ std::string code_of(int status, const error& why, bool of_parameter) {
       return of_parameter ? "unsupported_parameter" : "";
     case status_code::out_of_range:
       return "context_length_exceeded";
+    case status_code::not_found:
+      return of_parameter ? "model_not_found" : "";
     case status_code::unauthenticated:
       return "invalid_api_key";
     case status_code::resource_exhausted:
