@@ -132,8 +132,7 @@ inference_calls::inference_calls(served_model::visit model, call_origin origin, 
 
 inference_calls::inference_calls(served_model::visit model, call_origin origin, const cancel_token& parent,
                                  stream<call_answer> answers)
-    : company_(
-          std::make_shared<company>(std::move(model), std::move(origin), parent, std::move(answers.sender))),
+    : company_(std::make_shared<company>(std::move(model), std::move(origin), parent, std::move(answers.sender))),
       answers_(std::move(answers.receiver)) {}
 
 inference_calls::~inference_calls() {

@@ -32,8 +32,8 @@ struct call_origin {
 
 /// The inference requests that one request of a client is: under one scope, to one model, with one mailbox stream for
 /// what they are answered with, which a coroutine takes out. Whoever answers never waits for that: a client that takes
-/// nothing, until more answers wait than may, has all of them cancelled with RESOURCE_EXHAUSTED. So are those that go on
-/// when this is destroyed. Used on one strand; answers come from any thread.
+/// nothing, until more answers wait than may, has all of them cancelled with RESOURCE_EXHAUSTED. So are those that go
+/// on when this is destroyed. Used on one strand; answers come from any thread.
 class inference_calls {
  public:
   /// Room for `most` calls, under `parent`.

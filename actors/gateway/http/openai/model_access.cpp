@@ -39,11 +39,10 @@ expected<served_model::visit> enter_model(const router& routes, const std::strin
   const auto& what = *(*visit)->describe();
   if (does(what, task))
     return visit;
-  return make_error(
-      status_code::invalid_argument,
-      "parameter 'model' is '" + shortened(name, longest_name) + "', which does not " +
-          (task == model_task::text_generation ? "generate" : "embed") + " text",
-      "GET /v1/models lists the models");
+  return make_error(status_code::invalid_argument,
+                    "parameter 'model' is '" + shortened(name, longest_name) + "', which does not " +
+                        (task == model_task::text_generation ? "generate" : "embed") + " text",
+                    "GET /v1/models lists the models");
 }
 
 json list_models(const router& routes) {

@@ -15,8 +15,8 @@ expected<served_model::visit> enter_model(const router& routes, const std::strin
 /// Every model that an endpoint serves and that is ready: `{"object":"list","data":[…]}`.
 json list_models(const router& routes);
 
-/// One of them, ready or not. NOT_FOUND, also for a model that no endpoint serves; UNAVAILABLE while it is not known what
-/// it does.
+/// One of them, ready or not. NOT_FOUND, also for a model that no endpoint serves; UNAVAILABLE while it is not known
+/// what it does.
 expected<json> describe_model(const router& routes, const std::string& name);
 
 }  // namespace troupe::openai

@@ -73,7 +73,8 @@ constexpr text_endpoint<text_request> chats{
     }};
 
 constexpr text_endpoint<text_request> completions{
-    read_completion_request, "cmpl-", [](const text_request& request, answer_head head) -> std::unique_ptr<text_format> {
+    read_completion_request, "cmpl-",
+    [](const text_request& request, answer_head head) -> std::unique_ptr<text_format> {
       return std::make_unique<completion_format>(std::move(head), request.prompts.size(),
                                                  static_cast<std::size_t>(request.choices), wants_logprobs(request),
                                                  request.include_usage);
@@ -98,8 +99,7 @@ class endpoints {
 
   awaitable<void> describe(http_exchange& exchange) const {
     const auto model = describe_model(*models_, exchange.request().captures.at("id"));
-    auto described =
-        model ? json_response(200, write_document(*model)) : error_response(to_api_error(model.error()));
+    auto described = model ? json_response(200, write_document(*model)) : error_response(to_api_error(model.error()));
     co_await answer(exchange, std::move(described));
   }
 
@@ -131,8 +131,8 @@ class endpoints {
     if (!model)
       co_return co_await refuse(exchange, request->model, began, model.error(), request->names);
     auto body = co_await embeddings(exchange, *request, *std::move(model), began);
-    auto embedded = body ? json_response(200, *std::move(body))
-                         : error_response(to_api_error(body.error(), request->names));
+    auto embedded =
+        body ? json_response(200, *std::move(body)) : error_response(to_api_error(body.error(), request->names));
     co_await answer(exchange, std::move(embedded));
   }
 

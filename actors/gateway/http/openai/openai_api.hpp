@@ -11,7 +11,8 @@ class router;
 
 /// How the OpenAI API answers.
 struct openai_settings {
-  std::chrono::milliseconds keep_alive = std::chrono::seconds{5};  ///< after which a stream that has nothing to say says so
+  std::chrono::milliseconds keep_alive =
+      std::chrono::seconds{5};  ///< after which a stream that has nothing to say says so
 };
 
 /// Adds OpenAI's API (https://platform.openai.com/docs/api-reference), as docs/openai-api.md says, on the models of

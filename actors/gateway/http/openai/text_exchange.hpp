@@ -12,8 +12,8 @@
 
 namespace troupe::openai {
 
-/// One exchange in which models write: asks them, and answers with what they write, whole or as a stream. What goes wrong
-/// before the stream has begun is an answer with its status; a stream that has begun says it and ends.
+/// One exchange in which models write: asks them, and answers with what they write, whole or as a stream. What goes
+/// wrong before the stream has begun is an answer with its status; a stream that has begun says it and ends.
 class text_exchange {
  public:
   /// All of them outlive it. `keep_alive`: how long a stream may say nothing.
@@ -41,8 +41,8 @@ class text_exchange {
   inference_calls& calls_;
   const std::chrono::milliseconds keep_alive_;
   std::vector<text_choice> choices_;
-  std::size_t left_;                        // choices that have not finished
-  steady_clock::duration writing_{};        // what the answer took to write, so far
+  std::size_t left_;                  // choices that have not finished
+  steady_clock::duration writing_{};  // what the answer took to write, so far
 };
 
 }  // namespace troupe::openai
