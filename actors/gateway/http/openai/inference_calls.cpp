@@ -142,6 +142,8 @@ inference_calls::~inference_calls() {
 }
 
 expected<void> inference_calls::submit(inference_request input) {
+  if (auto wanted = company_->scope.token().check(); !wanted)
+    return wanted;
   calls_.push_back(std::make_shared<numbered_call>(calls_.size(), company_));
   return calls_.back()->submit(std::move(input));
 }

@@ -62,42 +62,38 @@ boost::asio::awaitable<expected<void>> text_exchange::answer_whole() {
 }
 
 boost::asio::awaitable<expected<void>> text_exchange::answer_in_pieces() {
-  auto first = co_await calls_.receive_within(keep_alive_);
+  const auto first = co_await calls_.receive_within(keep_alive_);
   if (!first)
     co_return first.error();
-  for (const auto& answer : *first)
-    if (!answer.response)
-      co_return answer.response.error();
-  co_await stream(*std::move(first));
+  std::string events;
+  format_.begin(events);
+  if (auto taken = take(*first, &events); !taken)
+    co_return taken;
+  co_await stream(std::move(events));
   co_return expected<void>{};
 }
 
 /// Answers by events, whatever becomes of it.
-boost::asio::awaitable<void> text_exchange::stream(answers received) {
+boost::asio::awaitable<void> text_exchange::stream(std::string events) {
   if (!co_await exchange_.begin(200, stream_fields()))
     co_return;
-  std::string events;
-  format_.begin(events);
+  bool failed = false;
   for (;;) {
-    auto taken = take(received, &events);
-    if (taken && finished())
+    if (finished())
       format_.end(choices_, events);
-    if (!taken)
-      format_.fail(to_api_error(taken.error(), request_.names), events);
     if (events.empty())
       events = ": keep-alive\n\n";
+    // Whoever can't be answered any more needs no other answer.
     if (!co_await exchange_.write(events))
       co_return;
-    if (!taken || finished())
+    if (finished() || failed)
       break;
     events.clear();
-    auto next = co_await calls_.receive_within(keep_alive_);
-    if (!next) {
-      format_.fail(to_api_error(next.error(), request_.names), events);
-      static_cast<void>(co_await exchange_.write(events));
-      break;
-    }
-    received = *std::move(next);
+    const auto next = co_await calls_.receive_within(keep_alive_);
+    const auto taken = next ? take(*next, &events) : expected<void>{next.error()};
+    failed = !taken;
+    if (failed)
+      format_.fail(to_api_error(taken.error(), request_.names), events);
   }
   if (finished())
     count_output();

@@ -28,7 +28,7 @@ class text_exchange {
 
   boost::asio::awaitable<expected<void>> answer_whole();
   boost::asio::awaitable<expected<void>> answer_in_pieces();
-  boost::asio::awaitable<void> stream(answers first);
+  boost::asio::awaitable<void> stream(std::string events);
 
   expected<void> submit();
   expected<void> take(const answers& received, std::string* events);
