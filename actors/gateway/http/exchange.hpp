@@ -27,7 +27,8 @@ struct http_request {
   std::string id;          ///< the client's `x-request-id` where it is a sane one, and otherwise made up
   std::string peer;        ///< address of the client, without the port
   std::uint64_t client{};  ///< whom queues share their room by: the number of the API key, or of the peer's address
-  std::map<std::string, std::string> captures;  ///< by name, percent-decoded: what stood in place of the route's `{name}`s
+  std::map<std::string, std::string>
+      captures;  ///< by name, percent-decoded: what stood in place of the route's `{name}`s
 };
 
 /// An answer in one piece. The server adds Content-Length, Date, x-request-id and what the connection needs.
@@ -37,12 +38,14 @@ struct http_response {
   std::string body;
 };
 
-/// One request on its way. Its handler answers it exactly once: by `respond`, or by `begin`, any number of `write`s, and
-/// `end`. All of it on the strand of the connection, so that a handler needs no locks; whoever else has something for
-/// it, such as a model's thread, sends that through a mailbox stream. Lives until the handler returns.
+/// One request on its way. Its handler answers it exactly once: by `respond`, or by `begin`, any number of `write`s,
+/// and `end`. All of it on the strand of the connection, so that a handler needs no locks; whoever else has something
+/// for it, such as a model's thread, sends that through a mailbox stream. Lives until the handler returns.
 ///
 /// An operation that fails says why the client can't be answered any more, as `token()` does from then on; a second
 /// answer is FAILED_PRECONDITION. A handler that has been told so tidies up and returns.
+///
+/// GCC 12 destroys twice what is made with braces within a `co_await` expression: name answers and fields before.
 class http_exchange {
  public:
   virtual ~http_exchange() = default;
@@ -72,8 +75,8 @@ class http_exchange {
   http_exchange() = default;
 };
 
-/// What answers the requests of a route. Has answered when it returns. One that returns without an answer, or throws, is
-/// logged; its client gets a 500, or where the answer was begun sees it break off.
+/// What answers the requests of a route. Has answered when it returns. One that returns without an answer, or throws,
+/// is logged; its client gets a 500, or where the answer was begun sees it break off.
 using http_handler = std::function<boost::asio::awaitable<void>(http_exchange&)>;
 
 /// The answer that says `why` a request gets `status`, in the words of an API: its body and Content-Type. The server

@@ -52,10 +52,9 @@ void route_table::add(std::string_view method, std::string_view pattern, http_ha
   auto segments = parse(pattern);
   // By what is spelled out first; routes that differ in the names of their captures alone are different ones.
   const auto before = [](const route& a, const std::vector<segment>& b) {
-    return std::lexicographical_compare(a.segments.begin(), a.segments.end(), b.begin(), b.end(),
-                                        [](const segment& x, const segment& y) {
-                                          return std::tie(x.captures, x.text) < std::tie(y.captures, y.text);
-                                        });
+    return std::lexicographical_compare(
+        a.segments.begin(), a.segments.end(), b.begin(), b.end(),
+        [](const segment& x, const segment& y) { return std::tie(x.captures, x.text) < std::tie(y.captures, y.text); });
   };
   auto at = std::lower_bound(routes_.begin(), routes_.end(), segments, before);
   if (at == routes_.end() || at->segments != segments)
@@ -138,9 +137,7 @@ expected<std::string> percent_decode(std::string_view text) {
     const auto* digits = text.data() + i + 1;
     const auto parsed = text.size() - i > 2 ? std::from_chars(digits, digits + 2, byte, 16) : std::from_chars_result{};
     if (parsed.ptr != digits + 2 || byte == 0)
-      return make_error(status_code::invalid_argument,
-                        "'" + shortened(text, 256) + "' is no percent-encoded text: see '" +
-                            std::string{text.substr(i, 3)} + "'",
+      return make_error(status_code::invalid_argument, "a % begins no byte",
                         "encode each byte as % and two hexadecimal digits");
     decoded += static_cast<char>(byte);
     i += 2;

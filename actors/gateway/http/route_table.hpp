@@ -17,8 +17,8 @@ struct found_route {
   std::map<std::string, std::string> captures;  ///< percent-decoded
 };
 
-/// Which handler answers which requests. A server takes over HEAD, which is answered by the handler of GET, and OPTIONS.
-/// Filled before the server starts, and only read afterwards.
+/// Which handler answers which requests. A server takes over HEAD, which is answered by the handler of GET, and
+/// OPTIONS. Filled before the server starts, and only read afterwards.
 class route_table {
  public:
   /// Has `handler` answer `method` on paths like `pattern`: `/v1/models/{id}`, where `{id}` stands for one segment that
@@ -59,7 +59,8 @@ class route_table {
   std::vector<std::pair<std::string, http_error_form>> forms_;  // longest prefix first
 };
 
-/// `text` with each %XX replaced by the byte it stands for. INVALID_ARGUMENT where a % begins no such thing, and for %00.
+/// `text` with each %XX replaced by the byte it stands for. INVALID_ARGUMENT where a % begins no such thing, and for
+/// %00.
 expected<std::string> percent_decode(std::string_view text);
 
 }  // namespace troupe
