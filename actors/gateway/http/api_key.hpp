@@ -16,7 +16,7 @@ using api_key_hash = std::array<unsigned char, 32>;
 
 /// What a node knows of a key: not the key.
 struct api_key {
-  std::string name;              ///< in logs
+  std::string name;  ///< in logs
   api_key_hash hash{};
   std::uint32_t per_minute = 0;  ///< requests; 0: any number
   std::uint32_t concurrent = 0;  ///< requests at once; 0: any number

@@ -2,8 +2,8 @@
 
 #include "actors/concurrency/log.hpp"
 
-#include <boost/beast/core/string.hpp>
 #include <openssl/crypto.h>
+#include <boost/beast/core/string.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -26,7 +26,8 @@ struct api_keys::usage {
     return {};
   }
 
-  steady_clock::time_point spent{};  // up to when the requests that time brings are used up
+  steady_clock::time_point spent =
+      steady_clock::time_point::min();  // up to when the requests that time brings are used up
   std::atomic<std::uint32_t> running = 0;
 };
 
@@ -38,7 +39,8 @@ struct api_keys::holder {
 namespace {
 
 error unauthenticated(std::string cause) {
-  return make_error(status_code::unauthenticated, std::move(cause), "send 'Authorization: Bearer KEY' with a key of this node");
+  return make_error(status_code::unauthenticated, std::move(cause),
+                    "send 'Authorization: Bearer KEY' with a key of this node");
 }
 
 error too_many(std::string cause, std::chrono::nanoseconds wait) {

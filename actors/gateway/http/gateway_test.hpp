@@ -7,15 +7,15 @@
 #include "actors/supervision/supervisor.hpp"
 
 #include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <gtest/gtest.h>
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/scoped_actor.hpp>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -131,10 +131,11 @@ class http_client {
     return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
   }
 
-  /// Reads at most so many bytes, and forgets them.
-  void skim(std::size_t most) {
-    std::string bytes(most, '\0');
-    (void)recv(socket_, bytes.data(), bytes.size(), 0);
+  /// Reads so many bytes, if there are, and forgets them.
+  void skim(std::size_t count) {
+    while (buffer_.size() < count && more()) {
+    }
+    buffer_.erase(0, count);
   }
 
   void finish_sending() { shutdown(socket_, SHUT_WR); }

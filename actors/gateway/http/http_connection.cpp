@@ -17,7 +17,8 @@ namespace http = boost::beast::http;
 /// How much of what a client sends on is kept while its request is worked on.
 constexpr std::size_t most_ahead = 64 << 10;
 
-/// A body that nobody wants is read to its end where it is no larger, which is cheaper for both than another connection.
+/// A body that nobody wants is read to its end where it is no larger, which is cheaper for both than another
+/// connection.
 constexpr std::size_t most_discarded = 64 << 10;
 
 /// How long a client may take to read the last answer, and to close.
@@ -70,8 +71,8 @@ struct http_connection::work_guard {
 
 http_connection::http_connection(asio::ip::tcp::socket socket, std::shared_ptr<http_context> context)
     : context_(std::move(context)),
-      peer_(std::make_shared<peer_stream>(std::move(socket), context_->tls ? &*context_->tls : nullptr,
-                                          context_->time, *context_->counts)),
+      peer_(std::make_shared<peer_stream>(std::move(socket), context_->tls ? &*context_->tls : nullptr, context_->time,
+                                          *context_->counts)),
       address_(peer_->address()),
       scope_(no_deadline, context_->scope.token()) {
   context_->counts->connection_opened();
@@ -118,7 +119,9 @@ asio::awaitable<bool> http_connection::serve_one() {
   served_exchange exchange{*peer_, *context_, scope_};
   const bool goes_on = co_await serve(exchange);
   pass_.reset();
-  co_return goes_on && co_await discard_body();
+  if (!goes_on)
+    co_return false;
+  co_return co_await discard_body();
 }
 
 asio::awaitable<bool> http_connection::serve(served_exchange& exchange) {
@@ -271,9 +274,9 @@ std::optional<http_refusal> http_connection::refuse_path(const http_request& ask
                                         "see the node's documentation for what can be asked")};
   if (asked.method == "OPTIONS")
     return std::nullopt;
-  http_refusal refusal{405, make_error(status_code::unimplemented,
-                                       shown + " has no method " + shortened(asked.method, longest_shown),
-                                       "use one of " + allowed_)};
+  http_refusal refusal{
+      405, make_error(status_code::unimplemented, shown + " has no method " + shortened(asked.method, longest_shown),
+                      "use one of " + allowed_)};
   refusal.fields.set(http::field::allow, allowed_);
   return refusal;
 }
@@ -295,8 +298,8 @@ std::optional<http_refusal> http_connection::count_body() {
   counted_ = size;
   if (context_->body_bytes.fetch_add(more) + more <= limits.bodies_bytes)
     return std::nullopt;
-  auto why = make_error(status_code::resource_exhausted, "the bodies of all requests take too much memory",
-                        "try again later");
+  auto why =
+      make_error(status_code::resource_exhausted, "the bodies of all requests take too much memory", "try again later");
   why.retry_after = std::chrono::seconds{1};
   return http_refusal{503, std::move(why), {}, false};
 }
@@ -418,7 +421,10 @@ asio::awaitable<void> http_connection::work(served_exchange& exchange, const htt
   }
   const auto why = caught ? thrown(caught) : make_error(status_code::internal, "the handler has no answer");
   log_event(spdlog::level::err, "handler failed",
-            {{"gateway", "http"}, {"id", exchange.request().id}, {"path", exchange.request().path}, {"reason", why.message()}});
+            {{"gateway", "http"},
+             {"id", exchange.request().id},
+             {"path", exchange.request().path},
+             {"reason", why.message()}});
   if (how_far == stage::none) {
     auto answer = describe(exchange.request(), {500, why});
     (void)co_await exchange.respond(std::move(answer));

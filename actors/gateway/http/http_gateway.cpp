@@ -169,8 +169,8 @@ expected<void> check(const http_settings& settings) {
 caf::actor spawn_http_gateway(caf::actor_system& system, http_settings settings, route_table routes,
                               std::shared_ptr<http_metrics> counts, cancel_token skip_drain,
                               std::function<void(std::string)> on_listening) {
-  auto context = std::make_shared<http_context>(std::move(settings), std::move(routes), std::move(counts),
-                                                skip_drain.clock());
+  auto context =
+      std::make_shared<http_context>(std::move(settings), std::move(routes), std::move(counts), skip_drain.clock());
   return system.spawn<caf::detached>(http_gateway, std::move(context), std::move(skip_drain), std::move(on_listening));
 }
 

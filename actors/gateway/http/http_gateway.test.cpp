@@ -160,7 +160,8 @@ TEST_F(http_server_test, keeps_the_request_id_of_the_client_where_it_is_sane) {
   ASSERT_FALSE(start());
   auto client = connect();
   const auto id_for = [&](const std::string& id) {
-    return std::string{client.ask("GET /hello HTTP/1.1\r\nHost: h\r\nX-Request-ID: " + id + "\r\n\r\n")["x-request-id"]};
+    return std::string{
+        client.ask("GET /hello HTTP/1.1\r\nHost: h\r\nX-Request-ID: " + id + "\r\n\r\n")["x-request-id"]};
   };
   EXPECT_EQ(id_for("abc-1/2"), "abc-1/2");
   for (const auto& bad : {std::string(129, 'a'), std::string{"a b"}, std::string{"\xff"}, std::string{}})
@@ -240,7 +241,8 @@ TEST_F(http_server_test, errors_are_told_in_the_form_of_their_path) {
   ASSERT_FALSE(start());
   auto client = connect();
   EXPECT_EQ(client.ask("GET /v1/x HTTP/1.1\r\nHost: h\r\n\r\n").body(), "v1 404 there is no '/v1/x' GET");
-  EXPECT_EQ(client.ask("GET /v1/x HTTP/1.1\r\nHost: h\r\nExpect: x\r\n\r\n").body(), "v1 417 'x' can't be expected GET");
+  EXPECT_EQ(client.ask("GET /v1/x HTTP/1.1\r\nHost: h\r\nExpect: x\r\n\r\n").body(),
+            "v1 417 'x' can't be expected GET");
 }
 
 TEST_F(http_server_test, speaks_http_1_0) {
@@ -476,9 +478,9 @@ TEST_F(http_server_test, a_reader_may_take_its_time) {
   ASSERT_FALSE(start());
   auto client = connect();
   client.send("GET /flood HTTP/1.1\r\nHost: h\r\n\r\n");
-  for (int i = 0; i != 100; ++i) {
-    client.skim(1 << 20);
-    clock.advance(10s);
+  for (int i = 0; i != 20; ++i) {
+    client.skim(16 << 20);  // more than the kernel keeps, so that the server has written meanwhile
+    clock.advance(29s);
   }
   EXPECT_EQ(running, 1);
   EXPECT_EQ(ended, 0);
@@ -511,8 +513,8 @@ TEST_F(http_server_test, a_large_head_is_refused) {
   for (int i = 0; i != 10'000; ++i)
     many += "x: y\r\n";
   EXPECT_EQ(status_of(many + "\r\n"), 431u);
-  EXPECT_EQ(status_of(chunked("1;" + std::string(40 << 10, 'a') + "\r\na\r\n0\r\n\r\n")), 431u);
-  EXPECT_EQ(status_of(chunked("0\r\nx: " + std::string(40 << 10, 'a') + "\r\n\r\n")), 431u);
+  EXPECT_EQ(status_of(chunked("1;" + std::string(200 << 10, 'a') + "\r\na\r\n0\r\n\r\n")), 431u);
+  EXPECT_EQ(status_of(chunked("0\r\nx: " + std::string(200 << 10, 'a') + "\r\n\r\n")), 431u);
   EXPECT_EQ(calls, 0);
 }
 
@@ -531,7 +533,8 @@ TEST_F(http_server_test, a_large_body_is_refused) {
   EXPECT_EQ(refused(post(std::string(1001, 'x'))), 413u);
   EXPECT_EQ(refused("POST /echo/n HTTP/1.1\r\nHost: h\r\nContent-Length: 18446744073709551615\r\n\r\n"), 413u);
   EXPECT_EQ(refused(chunked("3e8\r\n" + std::string(1000, 'x') + "\r\n1\r\nx\r\n0\r\n\r\n")), 413u);
-  EXPECT_EQ(refused(post(std::string(10 << 20, 'x'))), 413u) << "the answer is there for a client that is still sending";
+  EXPECT_EQ(refused(post(std::string(10 << 20, 'x'))), 413u)
+      << "the answer is there for a client that is still sending";
   EXPECT_EQ(calls, 1);
 }
 
@@ -681,7 +684,8 @@ TEST_F(http_server_test, wants_a_key_where_there_are_keys) {
   EXPECT_EQ(without.result_int(), 401u);
   EXPECT_EQ(without["www-authenticate"], "Bearer");
   EXPECT_THAT(without.body(), HasSubstr("UNAUTHENTICATED"));
-  EXPECT_EQ(client.ask("GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n").result_int(), 401u) << "nothing is told to strangers";
+  EXPECT_EQ(client.ask("GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n").result_int(), 401u)
+      << "nothing is told to strangers";
   EXPECT_EQ(client.ask("OPTIONS /hello HTTP/1.1\r\nHost: h\r\n\r\n").result_int(), 204u);
   ask(client, "/hello", "k3");
   EXPECT_EQ(client.receive().result_int(), 401u);
@@ -743,7 +747,8 @@ TEST_F(http_server_test, says_that_its_port_is_taken) {
 }
 
 TEST_F(http_server_test, says_that_its_address_is_none) {
-  for (const auto* wrong : {"nonsense", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:x", ":80", "1.2.3.4.5:1"}) {
+  for (const auto* wrong :
+       {"nonsense", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:x", ":80", "1.2.3.4.5:1"}) {
     http_settings settings;
     settings.listen = wrong;
     EXPECT_EQ(from_caf(start(settings)).code, status_code::unavailable) << wrong;
@@ -818,9 +823,13 @@ TEST_F(http_server_test, ends_without_handlers_that_ignore_it) {
   busy.send("GET /deaf HTTP/1.1\r\nHost: h\r\n\r\n");
   await_http([&] { return running == 1; });
   begin_stop();
-  await_http([&] { return clock.armed() > 0; });
-  clock.advance(1h);
-  await_stop();
+  {
+    const std::jthread time{[&](const std::stop_token& stopped) {
+      while (!stopped.stop_requested())
+        clock.advance(1min);
+    }};
+    await_stop();
+  }
   EXPECT_TRUE(busy.ends());
   EXPECT_EQ(count("open_connections"), 0);
 }

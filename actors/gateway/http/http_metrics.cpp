@@ -18,8 +18,9 @@ std::array<prometheus::Counter*, 4> counters(prometheus::Registry& in, const cha
                                              const char* label, const std::array<const char*, 4>& values) {
   auto& family = prometheus::BuildCounter().Name(name).Help(help).Register(in);
   std::array<prometheus::Counter*, 4> all{};
-  std::transform(values.begin(), values.end(), all.begin(),
-                 [&](const char* value) { return &family.Add({{label, value}}); });
+  std::transform(values.begin(), values.end(), all.begin(), [&](const char* value) {
+    return &family.Add({{label, value}});
+  });
   return all;
 }
 

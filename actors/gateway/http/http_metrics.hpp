@@ -12,10 +12,10 @@ namespace troupe {
 
 /// Why a client was cut off.
 enum class http_cut_off : std::uint8_t {
-  idle,        ///< no request for too long
-  slow_header, ///< the head of a request took too long
-  slow_body,   ///< so did its body
-  slow_reader, ///< it made no room for its answer
+  idle,         ///< no request for too long
+  slow_header,  ///< the head of a request took too long
+  slow_body,    ///< so did its body
+  slow_reader,  ///< it made no room for its answer
 };
 
 /// What an HTTP server counts. Thread-safe.

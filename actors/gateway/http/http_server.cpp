@@ -5,6 +5,7 @@
 #include "actors/concurrency/sleep.hpp"
 #include "actors/gateway/http/http_connection.hpp"
 
+#include <pthread.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -12,7 +13,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <pthread.h>
 
 #include <algorithm>
 #include <csignal>
@@ -144,8 +144,7 @@ asio::awaitable<void> http_server::accept() {
   bool told = false;
   for (std::size_t next = 0;; next = (next + 1) % loops_.size()) {
     auto& on = *loops_[next];
-    auto [failed, socket] =
-        co_await acceptor_->async_accept(on.context, asio::as_tuple(asio::use_awaitable));
+    auto [failed, socket] = co_await acceptor_->async_accept(on.context, asio::as_tuple(asio::use_awaitable));
     if (!acceptor_->is_open())
       co_return;
     if (!failed) {

@@ -51,12 +51,12 @@ class peer_stream : public std::enable_shared_from_this<peer_stream> {
   /// Consumes line ends that some clients send behind a body.
   void skip_empty_lines() noexcept;
 
-  /// Waits for bytes that are not there yet: a few, or as many as come with a body. `late` once the deadline has passed, by which nothing
-  /// is lost; `end` when no more will come.
+  /// Waits for bytes that are not there yet: a few, or as many as come with a body. `late` once the deadline has
+  /// passed, by which nothing is lost; `end` when no more will come.
   boost::asio::awaitable<received> receive(std::size_t most = few);
 
-  /// Goes on reading until `most` bytes are there, and calls `on_end` when the client has closed its side or is cut off,
-  /// which may be at once. Until the next call, `receive`, or `ignore_end`.
+  /// Goes on reading until `most` bytes are there, and calls `on_end` when the client has closed its side or is cut
+  /// off, which may be at once. Until the next call, `receive`, or `ignore_end`.
   void read_ahead(std::size_t most, std::function<void()> on_end);
   void ignore_end() noexcept;
 

@@ -2,9 +2,9 @@
 
 #include "actors/gateway/http/route_table.hpp"
 
-#include <boost/beast/core/string.hpp>
 #include <fmt/format.h>
 #include <utf8.h>
+#include <boost/beast/core/string.hpp>
 
 #include <algorithm>
 #include <array>
@@ -66,8 +66,7 @@ std::optional<http_refusal> check_expectation(const http::request_header<>& head
   if (expected == head.end() || boost::beast::iequals(expected->value(), "100-continue"))
     return std::nullopt;
   return http_refusal{417,
-                      make_error(status_code::failed_precondition,
-                                 quoted(expected->value()) + " can't be expected",
+                      make_error(status_code::failed_precondition, quoted(expected->value()) + " can't be expected",
                                  "expect 100-continue, or nothing"),
                       {},
                       false};
@@ -113,8 +112,7 @@ std::optional<http_refusal> read_head(const http::request_header<>& head, bool c
   to.id = request_id(view(head["x-request-id"]));
   const auto target = parse_target(view(head.target()));
   if (!target)
-    return malformed(quoted(head.target()) + " is no target",
-                     "ask for a path that begins with a slash");
+    return malformed(quoted(head.target()) + " is no target", "ask for a path that begins with a slash");
   auto path = percent_decode(target->path);
   if (!path || !utf8::is_valid(*path))
     return malformed(quoted(head.target()) + " is no percent-encoded UTF-8",
@@ -140,7 +138,8 @@ http_refusal refuse_unreadable(http::error why, bool has_line) {
                       : refusal(414, status_code::resource_exhausted, "the target of the request is too long",
                                 "send what is long in the body");
     case http::error::body_limit:
-      return refusal(413, status_code::resource_exhausted, "the body of the request is too large", "send a smaller one");
+      return refusal(413, status_code::resource_exhausted, "the body of the request is too large",
+                     "send a smaller one");
     case http::error::bad_version:
       return refusal(505, status_code::unimplemented, "only HTTP/1.1 and HTTP/1.0 are spoken here",
                      "use a client that speaks one of them");

@@ -16,8 +16,8 @@ namespace troupe {
 struct http_refusal {
   int status;
   error why;
-  http_fields fields = {};    ///< beside those of the form
-  bool keeps_alive = true;    ///< false: where the next request would begin is not known, or not worth waiting for
+  http_fields fields = {};  ///< beside those of the form
+  bool keeps_alive = true;  ///< false: where the next request would begin is not known, or not worth waiting for
 };
 
 /// What a request asks for, as it came: parts of its target.
