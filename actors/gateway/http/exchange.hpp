@@ -44,6 +44,8 @@ struct http_response {
 ///
 /// An operation that fails says why the client can't be answered any more, as `token()` does from then on; a second
 /// answer is FAILED_PRECONDITION. A handler that has been told so tidies up and returns.
+///
+/// GCC 12 destroys twice what is made with braces within a `co_await` expression: name answers and fields before.
 class http_exchange {
  public:
   virtual ~http_exchange() = default;

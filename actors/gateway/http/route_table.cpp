@@ -137,10 +137,8 @@ expected<std::string> percent_decode(std::string_view text) {
     const auto* digits = text.data() + i + 1;
     const auto parsed = text.size() - i > 2 ? std::from_chars(digits, digits + 2, byte, 16) : std::from_chars_result{};
     if (parsed.ptr != digits + 2 || byte == 0)
-      return make_error(
-          status_code::invalid_argument,
-          "'" + shortened(text, 256) + "' is no percent-encoded text: see '" + std::string{text.substr(i, 3)} + "'",
-          "encode each byte as % and two hexadecimal digits");
+      return make_error(status_code::invalid_argument, "a % begins no byte",
+                        "encode each byte as % and two hexadecimal digits");
     decoded += static_cast<char>(byte);
     i += 2;
   }
