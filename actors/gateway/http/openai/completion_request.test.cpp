@@ -20,9 +20,9 @@ text_request read(std::initializer_list<std::pair<const char*, json>> members) {
 }
 
 TEST(completion_request, has_16_tokens_where_it_does_not_say) {
-  EXPECT_EQ(read({}).parameters, (parameter_map{{"prompt_format", std::string{"text"}},
-                                                {"stream", false},
-                                                {"max_tokens", std::int64_t{16}}}));
+  EXPECT_EQ(
+      read({}).parameters,
+      (parameter_map{{"prompt_format", std::string{"text"}}, {"stream", false}, {"max_tokens", std::int64_t{16}}}));
   EXPECT_EQ(text_of(read({}).inference(0)), "Once");
   EXPECT_EQ(get<std::int64_t>(read({{"max_tokens", 0}}).parameters, "max_tokens"), 0);
 }

@@ -127,7 +127,8 @@ TEST_F(openai_api, responds) {
   EXPECT_EQ(body["object"], "response");
   EXPECT_EQ(body["status"], "completed");
   EXPECT_EQ(body["output"][0]["content"][0]["text"], "Hello");
-  const auto events = events_of(post("/v1/responses", {{"model", "m"}, {"input", "hi"}, {"stream", true}})->answer.body);
+  const auto events =
+      events_of(post("/v1/responses", {{"model", "m"}, {"input", "hi"}, {"stream", true}})->answer.body);
   EXPECT_EQ(events.front()["type"], "response.created");
   EXPECT_EQ(events.back()["type"], "response.completed");
   EXPECT_EQ(events.back()["response"]["output"][0]["content"][0]["text"], "Hello");
@@ -178,8 +179,7 @@ TEST_F(openai_api, an_error_of_the_skillset_names_the_field) {
     item.respond(make_error(status_code::invalid_argument, "parameter 'json_schema' has a pattern"));
   });
   const json format{{"type", "json_schema"}, {"json_schema", {{"name", "n"}, {"schema", json::object()}}}};
-  EXPECT_EQ(chat({{"response_format", format}})->failure(),
-            "400 invalid_value response_format.json_schema.schema");
+  EXPECT_EQ(chat({{"response_format", format}})->failure(), "400 invalid_value response_format.json_schema.schema");
 }
 
 TEST_F(openai_api, an_error_after_the_first_piece_ends_the_stream) {
@@ -268,11 +268,9 @@ TEST_F(openai_api, a_client_that_leaves_ends_the_work) {
     }};
     run(*exchange);
     client.join();
-    await([&] { return running == 0; });
+    await([&] { return running == 0 && model->calls().stats().queued == 0; });
     EXPECT_TRUE(exchange->answer.body.empty());
   }
-  await([&] { return model->counts().read().cancel.count == 2; });
-  EXPECT_EQ(model->counts().read().cancelled_at(cancel_cause::client, cancel_stage::queued), 4u);
 }
 
 TEST_F(openai_api, a_client_that_leaves_a_stream_ends_the_work) {
@@ -315,7 +313,10 @@ TEST_F(openai_api, a_full_queue_refuses_all_choices) {
 
 TEST_F(openai_api, nobody_waits_for_a_client_that_takes_nothing) {
   event cut_off;
+  std::binary_semaphore begun{0};
   add_text_model([&](work_item& item) {
+    item.send(text_response("x"));
+    begun.acquire();
     while (!item.token().cancelled())
       item.send(text_response("x"));
     EXPECT_EQ(item.token().reason().code, status_code::resource_exhausted);
@@ -324,6 +325,7 @@ TEST_F(openai_api, nobody_waits_for_a_client_that_takes_nothing) {
   });
   const auto exchange = make("/v1/chat/completions", chat_body({{"stream", true}}));
   exchange->on_write = [&]() -> awaitable<void> {
+    begun.release();
     static_cast<void>(co_await async(cut_off.wait(), cancel_token{}, boost::asio::use_awaitable));
   };
   run(*exchange);
@@ -418,7 +420,8 @@ TEST_F(openai_api, embeddings_that_are_none_are_found_out) {
 TEST_F(openai_api, tells_errors_of_the_server_in_its_own_form) {
   http_request asked;
   asked.path = "/v1/chat/completions";
-  const auto told = table.describe_error(413, make_error(status_code::resource_exhausted, "the body is too large"), asked);
+  const auto told =
+      table.describe_error(413, make_error(status_code::resource_exhausted, "the body is too large"), asked);
   EXPECT_EQ(told.status, 413);
   EXPECT_EQ(json::parse(told.body)["error"]["type"], "invalid_request_error");
 }

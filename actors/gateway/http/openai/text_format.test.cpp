@@ -12,8 +12,8 @@ using namespace testing_support;
 
 const answer_head head{"id-1", 17, "m", "fp"};
 
-const json call_begin = json::parse(
-    R"([{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}])");
+const json call_begin =
+    json::parse(R"([{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}])");
 const json call_rest = json::parse(R"([{"index":0,"function":{"arguments":"{\"a\":"}}])");
 const json call_end = json::parse(R"([{"index":0,"function":{"arguments":"1}"}}])");
 const json logprobs = json::parse(
@@ -69,7 +69,8 @@ std::vector<std::string> types_of(const std::vector<json>& events) {
 
 TEST(chat_format, streams_role_content_finish_and_usage) {
   chat_format format{head, 1, false, true};
-  const auto events = events_of(tell(format, {{0, piece("Hel")}, {0, piece("")}, {0, last("lo", "stop", 3, 2, 1)}}).stream);
+  const auto events =
+      events_of(tell(format, {{0, piece("Hel")}, {0, piece("")}, {0, last("lo", "stop", 3, 2, 1)}}).stream);
   ASSERT_EQ(events.size(), 6u);
   EXPECT_EQ(events[0], json::parse(R"({"id":"id-1","object":"chat.completion.chunk","created":17,"model":"m",
       "system_fingerprint":"fp","choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},
@@ -86,13 +87,9 @@ TEST(chat_format, streams_role_content_finish_and_usage) {
 
 TEST(chat_format, streams_choices_between_each_other) {
   chat_format format{head, 2, false, false};
-  const auto events = events_of(tell(format,
-                                     {{1, piece("a")},
-                                      {0, piece("b")},
-                                      {0, last("", "stop", 3, 1)},
-                                      {1, last("c", "length", 3, 2)}},
-                                     2)
-                                    .stream);
+  const auto events = events_of(
+      tell(format, {{1, piece("a")}, {0, piece("b")}, {0, last("", "stop", 3, 1)}, {1, last("c", "length", 3, 2)}}, 2)
+          .stream);
   std::vector<std::size_t> order;
   for (const auto& event : events)
     if (event.is_object())
@@ -103,8 +100,8 @@ TEST(chat_format, streams_choices_between_each_other) {
 
 TEST(chat_format, streams_tool_calls_by_index) {
   chat_format format{head, 1, false, false};
-  const auto events =
-      events_of(tell(format, {{0, calls(call_begin)}, {0, calls(call_rest)}, {0, last("", "tool_calls", 3, 9)}}).stream);
+  const auto events = events_of(
+      tell(format, {{0, calls(call_begin)}, {0, calls(call_rest)}, {0, last("", "tool_calls", 3, 9)}}).stream);
   ASSERT_EQ(events.size(), 5u);
   EXPECT_EQ(events[1]["choices"][0]["delta"]["tool_calls"], call_begin);
   EXPECT_EQ(events[2]["choices"][0]["delta"]["tool_calls"], call_rest);
@@ -163,8 +160,7 @@ TEST(completion_format, tells_the_whole) {
     choices[i].add(last(std::to_string(i), "length", i < 2 ? 5 : 7, 16, i < 2 ? 0 : 6));
   const auto told = completion_format(head, 2, 2, false, false).whole(choices);
   EXPECT_EQ(told["object"], "text_completion");
-  EXPECT_EQ(told["choices"][3],
-            json::parse(R"({"index":3,"text":"3","logprobs":null,"finish_reason":"length"})"));
+  EXPECT_EQ(told["choices"][3], json::parse(R"({"index":3,"text":"3","logprobs":null,"finish_reason":"length"})"));
   EXPECT_EQ(told["usage"], json::parse(R"({"prompt_tokens":12,"completion_tokens":64,"total_tokens":76,
                                            "prompt_tokens_details":{"cached_tokens":6}})"))
       << "the choices of a prompt share it";
@@ -184,10 +180,10 @@ TEST(response_format, streams_a_message) {
   response_format format{head, {{"temperature", 0.5}}, false};
   const auto events = events_of(tell(format, {{0, piece("Hel")}, {0, last("lo", "stop", 3, 2, 1)}}).stream);
   EXPECT_EQ(types_of(events),
-            (std::vector<std::string>{"response.created", "response.in_progress", "response.output_item.added",
-                                      "response.content_part.added", "response.output_text.delta",
-                                      "response.output_text.delta", "response.output_text.done",
-                                      "response.content_part.done", "response.output_item.done", "response.completed"}));
+            (std::vector<std::string>{
+                "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
+                "response.output_text.delta", "response.output_text.delta", "response.output_text.done",
+                "response.content_part.done", "response.output_item.done", "response.completed"}));
   for (std::size_t i = 0; i != events.size(); ++i)
     EXPECT_EQ(events[i]["sequence_number"], i);
   EXPECT_EQ(events[0]["response"]["status"], "in_progress");
@@ -213,28 +209,37 @@ TEST(response_format, streams_reasoning_text_and_calls_one_after_the_other) {
   other_call[0]["index"] = 1;
   other_call[0]["id"] = "call_2";
   response_format format{head, json::object(), false};
-  const auto events = events_of(tell(format,
-                                     {{0, thought},
-                                      {0, piece("so")},
-                                      {0, calls(call_begin)},
-                                      {0, calls(call_rest)},
-                                      {0, calls(call_end)},
-                                      {0, calls(other_call)},
-                                      {0, last("", "tool_calls", 3, 20)}})
+  const auto events = events_of(tell(format, {{0, thought},
+                                              {0, piece("so")},
+                                              {0, calls(call_begin)},
+                                              {0, calls(call_rest)},
+                                              {0, calls(call_end)},
+                                              {0, calls(other_call)},
+                                              {0, last("", "tool_calls", 3, 20)}})
                                     .stream);
-  EXPECT_EQ(types_of(events),
-            (std::vector<std::string>{
-                "response.created", "response.in_progress",
-                "response.output_item.added", "response.content_part.added", "response.reasoning_text.delta",
-                "response.reasoning_text.done", "response.content_part.done", "response.output_item.done",
-                "response.output_item.added", "response.content_part.added", "response.output_text.delta",
-                "response.output_text.done", "response.content_part.done", "response.output_item.done",
-                "response.output_item.added", "response.function_call_arguments.delta",
-                "response.function_call_arguments.delta",
-                "response.output_item.added",
-                "response.function_call_arguments.done", "response.output_item.done",
-                "response.function_call_arguments.done", "response.output_item.done",
-                "response.completed"}));
+  EXPECT_EQ(types_of(events), (std::vector<std::string>{"response.created",
+                                                        "response.in_progress",
+                                                        "response.output_item.added",
+                                                        "response.content_part.added",
+                                                        "response.reasoning_text.delta",
+                                                        "response.reasoning_text.done",
+                                                        "response.content_part.done",
+                                                        "response.output_item.done",
+                                                        "response.output_item.added",
+                                                        "response.content_part.added",
+                                                        "response.output_text.delta",
+                                                        "response.output_text.done",
+                                                        "response.content_part.done",
+                                                        "response.output_item.done",
+                                                        "response.output_item.added",
+                                                        "response.function_call_arguments.delta",
+                                                        "response.function_call_arguments.delta",
+                                                        "response.output_item.added",
+                                                        "response.function_call_arguments.done",
+                                                        "response.output_item.done",
+                                                        "response.function_call_arguments.done",
+                                                        "response.output_item.done",
+                                                        "response.completed"}));
   const auto& output = events.back()["response"]["output"];
   ASSERT_EQ(output.size(), 4u);
   EXPECT_EQ(output[0]["type"], "reasoning");
@@ -258,8 +263,11 @@ TEST(response_format, what_was_cut_off_is_incomplete) {
 }
 
 TEST(response_format, tells_the_whole_as_the_stream_does) {
-  const auto script = {std::pair{std::size_t{0}, piece("so")}, {0, calls(call_begin)}, {0, calls(call_rest)},
-                       {0, calls(call_end)}, {0, last("", "tool_calls", 3, 20)}};
+  const auto script = {std::pair{std::size_t{0}, piece("so")},
+                       {0, calls(call_begin)},
+                       {0, calls(call_rest)},
+                       {0, calls(call_end)},
+                       {0, last("", "tool_calls", 3, 20)}};
   response_format streamed{head, json::object(), false};
   const auto told = tell(streamed, script);
   auto by_stream = events_of(told.stream).back()["response"];
