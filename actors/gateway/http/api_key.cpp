@@ -19,13 +19,6 @@ error wrong(std::string cause) {
   return make_error(status_code::invalid_argument, std::move(cause), "'troupe keys new NAME' makes a key and its line");
 }
 
-bool is_name(std::string_view text) {
-  return !text.empty() && text.size() <= longest_name && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.';
-  });
-}
-
 std::optional<api_key_hash> parse_hash(std::string_view digits) {
   api_key_hash hash{};
   if (digits.size() != 2 * hash.size())
@@ -65,6 +58,13 @@ expected<std::string> make_api_key() {
   return "tk-" + key;
 }
 
+bool is_api_key_name(std::string_view text) noexcept {
+  return !text.empty() && text.size() <= longest_name && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+  });
+}
+
 api_key_hash hash_api_key(std::string_view key) noexcept {
   api_key_hash hash{};
   EVP_Digest(key.data(), key.size(), hash.data(), nullptr, EVP_sha256(), nullptr);
@@ -88,7 +88,7 @@ expected<api_key> parse_api_key(std::string_view line) {
   std::string hash, word;
   api_key key;
   words >> key.name >> hash;
-  if (!is_name(key.name))
+  if (!is_api_key_name(key.name))
     return wrong("'" + shortened(key.name, longest_name) + "' can't be the name of a key");
   const auto parsed = parse_hash(hash);
   if (!parsed)

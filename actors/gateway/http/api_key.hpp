@@ -27,10 +27,13 @@ expected<std::string> make_api_key();
 
 api_key_hash hash_api_key(std::string_view key) noexcept;
 
+/// Whether a key may be called so: 1 to 64 letters, digits, and `-_.`.
+bool is_api_key_name(std::string_view text) noexcept;
+
 /// `NAME HASH [rate=N/min] [concurrent=N]`, with the hash in hexadecimal digits.
 std::string to_line(const api_key& key);
 
-/// The same, read. INVALID_ARGUMENT with what is wrong; the name has 1 to 64 letters, digits, and `-_.`.
+/// The same, read. INVALID_ARGUMENT with what is wrong.
 expected<api_key> parse_api_key(std::string_view line);
 
 /// Reads a file of such lines; empty ones and those that begin with # are left out. NOT_FOUND when it can't be read,

@@ -153,7 +153,7 @@ TEST_F(http_server_test, answers_one_request_after_the_other) {
     EXPECT_THAT(std::string{answer["x-request-id"]}, testing::MatchesRegex("req_[0-9a-f]+"));
   }
   EXPECT_EQ(count("connections_total"), 1);
-  EXPECT_EQ(count("requests_total", "2xx"), 3);
+  await_http([&] { return count("requests_total", "2xx") == 3; });
 }
 
 TEST_F(http_server_test, keeps_the_request_id_of_the_client_where_it_is_sane) {
@@ -323,7 +323,7 @@ TEST_F(http_server_test, a_handler_without_an_answer_is_an_error) {
   EXPECT_THAT(thrown.body(), HasSubstr("INTERNAL: this handler throws"));
   EXPECT_EQ(client.ask("GET /silent HTTP/1.1\r\nHost: h\r\n\r\n").result_int(), 500u);
   EXPECT_EQ(client.ask(hello).body(), "hello");
-  EXPECT_EQ(count("requests_total", "5xx"), 2);
+  await_http([&] { return count("requests_total", "5xx") == 2; });
 }
 
 TEST_F(http_server_test, an_answer_that_breaks_off_does_not_look_whole) {
@@ -404,7 +404,7 @@ TEST_F(http_server_test, an_idle_connection_is_closed) {
   auto fresh = connect();
   auto used = connect();
   EXPECT_EQ(used.ask(hello).body(), "hello");
-  await_http([&] { return count("open_connections") == 2; });
+  await_http([&] { return count("open_connections") == 2 && count("requests_total", "2xx") == 1; });
   clock.advance(75s - 1ms);
   EXPECT_EQ(used.ask(hello).body(), "hello");
   pass_until_readable(fresh, 1ms);

@@ -6,6 +6,7 @@
 #include "actors/gateway/http/http_connection.hpp"
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -42,6 +43,20 @@ const std::string& too_many_connections() {
 error cannot_listen(const std::string& address) {
   return make_error(status_code::unavailable, "cannot listen on '" + address + "'",
                     "check that it is host:port and that no other program uses the port");
+}
+
+/// As many as wanted, or as there are descriptors for, with what the rest of the process needs.
+std::size_t possible_connections(std::size_t wanted) {
+  constexpr std::size_t for_others = 256;
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
+    return wanted;
+  const std::size_t open = files.rlim_cur;
+  const auto possible = std::max(open / 2, open - std::min(open, for_others));
+  if (possible < wanted)
+    log_event(spdlog::level::warn, "fewer connections than wanted, because the process may not have more open files",
+              {{"gateway", "http"}, {"wanted", wanted}, {"possible", possible}});
+  return std::min(wanted, possible);
 }
 
 std::string to_string(const tcp::endpoint& endpoint) {
@@ -84,7 +99,8 @@ struct http_server::loop {
   std::thread thread;
 };
 
-http_server::http_server(std::shared_ptr<http_context> context) : context_(std::move(context)) {}
+http_server::http_server(std::shared_ptr<http_context> context)
+    : context_(std::move(context)), most_connections_(possible_connections(context_->settings.limits.connections)) {}
 
 expected<std::unique_ptr<http_server>> http_server::start(std::shared_ptr<http_context> context) {
   std::unique_ptr<http_server> server{new http_server{std::move(context)}};
@@ -164,7 +180,7 @@ asio::awaitable<void> http_server::accept() {
 }
 
 void http_server::serve(tcp::socket socket, loop& on) {
-  if (context_->connections.fetch_add(1) >= context_->settings.limits.connections) {
+  if (context_->connections.fetch_add(1) >= most_connections_) {
     --context_->connections;
     return refuse(std::move(socket));
   }

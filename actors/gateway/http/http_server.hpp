@@ -43,6 +43,7 @@ class http_server {
   const std::shared_ptr<http_context> context_;
   std::vector<std::unique_ptr<loop>> loops_;
   std::unique_ptr<boost::asio::ip::tcp::acceptor> acceptor_;  // on the first loop
+  std::size_t most_connections_ = 0;
   std::string address_;
 };
 
