@@ -5,6 +5,7 @@
 #include "actors/execution/device_actor.hpp"
 #include "actors/gateway/grpc/grpc_gateway.hpp"
 #include "actors/gateway/http/http_gateway.hpp"
+#include "actors/gateway/http/openai/openai_api.hpp"
 #include "actors/serving/load_trial.hpp"
 #include "actors/serving/model_repository.hpp"
 #include "actors/serving/node.hpp"
@@ -190,6 +191,7 @@ caf::actor node_process::spawn_grpc(caf::actor_system& system) {
 
 caf::actor node_process::spawn_http(caf::actor_system& system) {
   route_table routes;
+  add_openai_api(routes, routes_);
   return spawn_http_gateway(
       system, config_.http, std::move(routes), http_counts_, skip_drain_.token(),
       [this](std::string address) { post([this, address = std::move(address)] { addresses_.http = address; }); });

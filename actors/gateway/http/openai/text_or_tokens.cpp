@@ -8,7 +8,10 @@ namespace {
 constexpr auto what_to_give = "give a string, an array of strings, an array of token ids, or an array of these";
 
 bool is_token(const json& value) {
-  return value.is_number_unsigned() && value.get<std::uint64_t>() <= INT32_MAX;
+  // As a number of its own type: the library compares large ones as if they were negative.
+  if (value.is_number_unsigned())
+    return value.get<std::uint64_t>() <= INT32_MAX;
+  return value.is_number_integer() && value >= 0 && value <= INT32_MAX;
 }
 
 /// True when `ids`, which is at `path`, has token ids and nothing else.
