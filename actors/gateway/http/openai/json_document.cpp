@@ -1,5 +1,7 @@
 #include "actors/gateway/http/openai/json_document.hpp"
 
+#include <utf8cpp/utf8.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -43,10 +45,11 @@ class document_builder {
   }
 
   bool parse_error(std::size_t, const std::string&, const json::exception& e) {
-    // Behind the library's own number of it.
+    // Behind the library's own number of it. It quotes what it has read, whatever that is.
     const std::string_view text = e.what();
     const auto begin = text.find("] ");
-    wrong_ = "the body is no JSON: " + shortened(text.substr(begin == text.npos ? 0 : begin + 2), longest_reason);
+    const auto reason = shortened(text.substr(begin == text.npos ? 0 : begin + 2), longest_reason);
+    wrong_ = "the body is no JSON: " + utf8::replace_invalid(reason);
     return false;
   }
 

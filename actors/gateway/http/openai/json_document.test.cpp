@@ -1,6 +1,7 @@
 #include "actors/gateway/http/openai/json_document.hpp"
 
 #include <gtest/gtest.h>
+#include <utf8cpp/utf8.h>
 
 namespace troupe::openai {
 namespace {
@@ -13,6 +14,7 @@ std::string refusal(std::string_view body) {
   if (document)
     return "";
   EXPECT_EQ(document.error().code, status_code::invalid_argument);
+  EXPECT_TRUE(utf8::is_valid(document.error().cause)) << "as clients and logs need it";
   return document.error().cause;
 }
 
