@@ -1,6 +1,7 @@
 // The node's HTTP server with one route, which answers with what it was sent. It says where it listens, and ends with
 // SIGTERM.
 
+#include "actors/concurrency/log.hpp"
 #include "actors/gateway/http/http_gateway.hpp"
 #include "actors/supervision/supervisor.hpp"
 
@@ -30,6 +31,7 @@ int main() {
   sigemptyset(&stop);
   sigaddset(&stop, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &stop, nullptr);
+  troupe::start_log(troupe::log_format::text, spdlog::level::off);
   troupe::route_table routes;
   routes.add("POST", "/echo", echo);
   troupe::http_settings settings;
@@ -42,8 +44,7 @@ int main() {
       troupe::spawn_http_gateway(system, settings, std::move(routes), std::make_shared<troupe::http_metrics>(), {},
                                  [](const std::string& address) { std::cout << address << std::endl; });
   int code = 0;
-  self->request(gateway, caf::infinite, troupe::start_atom::value)
-      .receive([] {}, [&](const caf::error&) { code = 1; });
+  self->request(gateway, caf::infinite, troupe::start_atom::value).receive([] {}, [&](const caf::error&) { code = 1; });
   int signal = 0;
   if (code == 0)
     sigwait(&stop, &signal);

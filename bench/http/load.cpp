@@ -1,6 +1,7 @@
 // Asks an HTTP server over and over, each connection as soon as it has its answer, and prints what that took as JSON.
 // Ends with 1 when an answer is not what was sent.
 
+#include <getopt.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -9,7 +10,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <getopt.h>
 
 #include <algorithm>
 #include <chrono>
