@@ -42,8 +42,10 @@ if(TROUPE_SANITIZE)
   # CAF 0.17 calls through references made from null pointers in its own headers, hence no-sanitize=null.
   add_compile_options(-fsanitize=${TROUPE_SANITIZE} -fno-sanitize=null -fno-sanitize-recover=all
     -fno-omit-frame-pointer)
-  # gcc's manual: with a sanitizer, expect false positives of this one.
-  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  # gcc's manual: with a sanitizer, expect false positives of the one; the other takes the frame of a
+  # coroutine for memory of another allocator.
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
   add_link_options(-fsanitize=${TROUPE_SANITIZE})
 endif()
 if(TROUPE_SANITIZE STREQUAL "thread")
