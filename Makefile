@@ -7,7 +7,7 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo bench-kernel bench-serve bench-faults bench-llm install format tidy clean
+.PHONY: help setup run demo test test-asan test-tsan test-kernel bench-echo bench-http bench-kernel bench-serve bench-faults bench-llm install format tidy clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
@@ -48,6 +48,10 @@ test-kernel:  ## the kernel's own tests, with each of these
 bench-echo: setup  ## compare the node with a bare gRPC echo
 	@tools/build release troupe-node bench_load bench_bare_echo
 	@bench/echo/run --build build/release
+
+bench-http: setup  ## compare the HTTP server with a bare one
+	@tools/build release bench_http_gateway bench_http_bare bench_http_load
+	@bench/http/run --build build/release
 
 bench-serve: setup  ## measure what serving costs, cancels and overload
 	@tools/build release troupe-node bench_load bench_engine bench_boundary bench_cancel troupe-host text_embedding

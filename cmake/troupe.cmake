@@ -42,8 +42,10 @@ if(TROUPE_SANITIZE)
   # CAF 0.17 calls through references made from null pointers in its own headers, hence no-sanitize=null.
   add_compile_options(-fsanitize=${TROUPE_SANITIZE} -fno-sanitize=null -fno-sanitize-recover=all
     -fno-omit-frame-pointer)
-  # gcc's manual: with a sanitizer, expect false positives of this one.
-  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  # gcc's manual: with a sanitizer, expect false positives of the one; the other takes the frame of a
+  # coroutine for memory of another allocator.
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
   add_link_options(-fsanitize=${TROUPE_SANITIZE})
 endif()
 if(TROUPE_SANITIZE STREQUAL "thread")
@@ -75,14 +77,15 @@ function(troupe_test name)
   gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120 LABELS unit)
 endfunction()
 
-# troupe_skillset(text_embedding SOURCES … DEPENDS …): a skillset's shared object, where troupe-node looks for it.
+# troupe_skillset(text_embedding SOURCES … DEPENDS … RUNTIME openvino): a skillset's shared object, where troupe-node looks
+# for it, and the folder with the libraries of its engine.
 include(troupe-skillset)
 function(troupe_skillset name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "RUNTIME" "SOURCES;DEPENDS" ${ARGN})
   troupe_add_skillset(${name} SOURCES ${ARG_SOURCES} LINK troupe_options ${ARG_DEPENDS})
   set_target_properties(${name} PROPERTIES
     LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/${TROUPE_SKILLSET_DIRECTORY}"
-    INSTALL_RPATH "$ORIGIN/../openvino")
+    INSTALL_RPATH "$ORIGIN/../${ARG_RUNTIME}")
   add_dependencies(programs ${name})
   install(TARGETS ${name} LIBRARY DESTINATION "${TROUPE_SKILLSET_DIRECTORY}")
 endfunction()

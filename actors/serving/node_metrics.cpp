@@ -225,6 +225,11 @@ report_sink node_metrics::on_report() const {
   return [to = supervision_](const supervisor_report& report) { to->count(report); };
 }
 
+void node_metrics::add(std::shared_ptr<const prometheus::Collectable> counts) {
+  const std::lock_guard lock{mutex_};
+  others_.push_back(std::move(counts));
+}
+
 std::vector<MetricFamily> node_metrics::collect() const {
   families to;
   for (const auto& model : routes_->all())
@@ -233,8 +238,13 @@ std::vector<MetricFamily> node_metrics::collect() const {
     if (const auto pool = devices_->find(name))
       troupe::collect(*pool, to);
   auto all = std::move(to).take();
-  auto restarts = supervision_->collect();
-  all.insert(all.end(), std::make_move_iterator(restarts.begin()), std::make_move_iterator(restarts.end()));
+  const auto append = [&](std::vector<MetricFamily> more) {
+    all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  };
+  append(supervision_->collect());
+  const std::lock_guard lock{mutex_};
+  for (const auto& other : others_)
+    append(other->Collect());
   return all;
 }
 

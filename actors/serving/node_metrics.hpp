@@ -2,9 +2,11 @@
 
 #include "actors/supervision/supervisor_report.hpp"
 
+#include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
 #include <memory>
+#include <mutex>
 #include <vector>
 
 namespace troupe {
@@ -23,6 +25,9 @@ class node_metrics {
   /// Counts what it is told; for every supervisor of the node. May outlive this.
   report_sink on_report() const;
 
+  /// Has what somebody else counts told, too, such as a gateway.
+  void add(std::shared_ptr<const prometheus::Collectable> counts);
+
   /// All families, in a fixed order.
   std::vector<prometheus::MetricFamily> collect() const;
 
@@ -32,6 +37,8 @@ class node_metrics {
   const std::shared_ptr<router> routes_;
   const std::shared_ptr<device_table> devices_;
   const std::shared_ptr<supervision> supervision_;
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<const prometheus::Collectable>> others_;
 };
 
 }  // namespace troupe

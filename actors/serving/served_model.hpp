@@ -8,6 +8,7 @@
 #include "skillsets/sdk/skillset.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -74,6 +75,9 @@ class served_model : public std::enable_shared_from_this<served_model> {
   const model_folder& folder() const noexcept { return folder_; }
   const std::string& name() const noexcept { return folder_.name; }
   const std::string& version() const noexcept { return folder_.version; }
+
+  /// When this load of the model began.
+  std::chrono::system_clock::time_point created_at() const noexcept { return created_at_; }
 
   status current() const;
   bool ready() const noexcept { return state_.load(std::memory_order_acquire) == model_state::ready; }
@@ -148,6 +152,7 @@ class served_model : public std::enable_shared_from_this<served_model> {
   struct description;
 
   const model_folder folder_;
+  const std::chrono::system_clock::time_point created_at_ = std::chrono::system_clock::now();
   const std::function<void()> on_change_;
   model_statistics counts_;
   gate visits_;

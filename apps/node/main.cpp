@@ -5,8 +5,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include <sys/resource.h>
+
 #include <csignal>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace troupe {
@@ -15,6 +18,7 @@ namespace {
 struct arguments {
   std::string config;
   std::string listen;
+  std::optional<std::string> http_listen;
   std::string log_level;
   std::string log_format;
   std::string ready_file;
@@ -26,11 +30,25 @@ expected<node_config> configure(const arguments& args) {
     return config;
   if (!args.listen.empty())
     config->grpc.listen = args.listen;
+  if (args.http_listen)
+    config->http.listen = *args.http_listen;
+  if (!config->http.listen.empty())
+    if (const auto right = check(config->http); !right)
+      return right.error();
   if (!args.log_level.empty())
     config->log_level = *parse_log_level(args.log_level);
   if (!args.log_format.empty())
     config->format = args.log_format == "json" ? log_format::json : log_format::text;
   return config;
+}
+
+/// A connection is a descriptor, and so is much else: as many as the system allows.
+void allow_open_files() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+    return;
+  files.rlim_cur = files.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
 /// How whoever started this program as `self` calls the one beside it.
@@ -44,6 +62,7 @@ int run(const arguments& args, const std::string& self) {
     return fail(config.error(), config.error().code == status_code::not_found ? exit_missing : exit_configuration);
   // A reader of our output that goes away must not take the node with it.
   std::signal(SIGPIPE, SIG_IGN);
+  allow_open_files();
   start_log(config->format, config->log_level);
   return node_process{*config, args.ready_file, command_line_beside(self)}.run();
 }
@@ -56,6 +75,7 @@ int main(int argc, char** argv) {
   CLI::App app{"A node that runs model work under supervision."};
   app.add_option("--config", args.config, "Settings (default: built in, see share/troupe/troupe.toml)");
   app.add_option("--listen", args.listen, "host:port for gRPC; port 0 picks a free one");
+  app.add_option("--http-listen", args.http_listen, "The same for HTTP; '' for none");
   app.add_option("--log-level", args.log_level)
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}));
   app.add_option("--log-format", args.log_format)->check(CLI::IsMember({"text", "json"}));

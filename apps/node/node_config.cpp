@@ -24,6 +24,40 @@ void read_grpc(settings_reader& reader, grpc_settings& to) {
   to.grace = shutdown.duration("grace").value_or(to.grace);
 }
 
+void read_http_limits(settings_reader& http, http_limits& to) {
+  constexpr std::int64_t most_mib = 1 << 20;
+  if (const auto kib = http.integer("max_header_kib", 1, 1024))
+    to.header_bytes = static_cast<std::size_t>(*kib) << 10;
+  if (const auto mib = http.integer("max_body_mib", 1, most_mib))
+    to.body_bytes = static_cast<std::size_t>(*mib) << 20;
+  if (const auto mib = http.integer("max_bodies_mib", 1, most_mib))
+    to.bodies_bytes = static_cast<std::size_t>(*mib) << 20;
+  if (const auto most = http.integer("max_connections", 1, 1 << 20))
+    to.connections = static_cast<std::size_t>(*most);
+  to.header_time = http.duration("header_timeout").value_or(to.header_time);
+  to.body_time = http.duration("body_timeout").value_or(to.body_time);
+  to.write_time = http.duration("write_timeout").value_or(to.write_time);
+  to.idle_time = http.duration("idle_timeout").value_or(to.idle_time);
+}
+
+/// Files are relative to `base`.
+void read_http(settings_reader& reader, const std::filesystem::path& base, http_settings& to) {
+  auto http = reader.table("http");
+  const auto file = [&](const char* key) {
+    const auto name = http.text(key).value_or("");
+    return name.empty() ? std::filesystem::path{} : (base / name).lexically_normal();
+  };
+  to.listen = http.text("listen").value_or(to.listen);
+  read_http_limits(http, to.limits);
+  if (const auto threads = http.integer("threads", 1, 64))
+    to.threads = static_cast<std::size_t>(*threads);
+  to.cors_origins = http.texts("cors_origins").value_or(to.cors_origins);
+  to.tls_certificate = file("tls_certificate");
+  to.tls_key = file("tls_key");
+  to.api_keys = file("api_keys");
+  to.insecure = http.flag("insecure").value_or(to.insecure);
+}
+
 void read_log(settings_reader& reader, node_config& to) {
   auto log = reader.table("log");
   if (const auto level = log.choice("level", level_names))
@@ -50,6 +84,9 @@ expected<node_config> read_node_config(const std::filesystem::path& file, const 
   read_grpc(*reader, config.grpc);
   read_log(*reader, config);
   const auto base = file.empty() ? share : std::filesystem::absolute(file).parent_path();
+  read_http(*reader, base, config.http);
+  config.http.drain = config.grpc.drain;
+  config.http.grace = config.grpc.grace;
   config.models = (base / reader->table("models").text("path").value_or("models")).lexically_normal();
   for (const auto& path : reader->table("skillsets").texts("paths").value_or(std::vector<std::string>{}))
     config.skillsets.push_back((base / path).lexically_normal());

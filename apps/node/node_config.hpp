@@ -3,6 +3,7 @@
 #include "actors/concurrency/error.hpp"
 #include "actors/concurrency/log.hpp"
 #include "actors/gateway/grpc/grpc_gateway.hpp"
+#include "actors/gateway/http/http_settings.hpp"
 
 #include <cstddef>
 #include <filesystem>
@@ -15,6 +16,7 @@ namespace troupe {
 /// The settings of a node, as its file gives them.
 struct node_config {
   grpc_settings grpc;
+  http_settings http;  ///< without a gateway where `listen` is empty
   std::filesystem::path models;
   std::vector<std::filesystem::path> skillsets;  ///< folders to look into before the node's own
   std::optional<std::size_t> cpu_slots;          ///< nothing: as the probe found

@@ -4,6 +4,8 @@
 #include "actors/concurrency/wait.hpp"
 #include "actors/execution/device_actor.hpp"
 #include "actors/gateway/grpc/grpc_gateway.hpp"
+#include "actors/gateway/http/http_gateway.hpp"
+#include "actors/gateway/http/openai/openai_api.hpp"
 #include "actors/serving/load_trial.hpp"
 #include "actors/serving/model_repository.hpp"
 #include "actors/serving/node.hpp"
@@ -30,8 +32,10 @@ namespace troupe {
 namespace {
 
 /// Says what is served and where, and how to try it.
-void announce(const std::string& address, const router& routes, const std::string& command_line) {
-  std::cout << "troupe-node is ready on " << address << " (gRPC, Open Inference Protocol v2)\n";
+void announce(const node_addresses& where, const router& routes, const std::string& command_line) {
+  std::cout << "troupe-node is ready on " << where.grpc << " (gRPC, Open Inference Protocol v2)\n";
+  if (!where.http.empty())
+    std::cout << "                  and on " << where.http << " (HTTP)\n";
   std::string embedding, echo;
   for (const auto& model : routes.all()) {
     const auto [state, reason] = model->current();
@@ -45,7 +49,7 @@ void announce(const std::string& address, const router& routes, const std::strin
     else if (model->folder().skills->name() == "identity")
       echo = model->name();
   }
-  const auto troupe = "  " + command_line + " --target " + address;
+  const auto troupe = "  " + command_line + " --target " + where.grpc;
   std::cout << "Try in another terminal:\n" << troupe << " status\n";
   if (!embedding.empty())
     std::cout << troupe << " embed --model " << embedding << " 'A sentence.' 'Another one.'\n";
@@ -69,10 +73,11 @@ expected<void> clear_ready_file(const std::string& file) {
 }
 
 /// Tells whoever waits for the file where the node is, in one step.
-expected<void> write_ready_file(const std::string& file, const std::string& address) {
+expected<void> write_ready_file(const std::string& file, const node_addresses& where) {
   const auto partial = file + ".partial";
+  const auto http = where.http.empty() ? std::string{} : ",\"http\":\"" + where.http + "\"";
   std::error_code failed;
-  if (std::ofstream out{partial}; !(out << "{\"grpc\":\"" << address << "\"}\n" << std::flush))
+  if (std::ofstream out{partial}; !(out << "{\"grpc\":\"" << where.grpc << "\"" << http << "}\n" << std::flush))
     return unwritable(file);
   std::filesystem::rename(partial, file, failed);
   return failed ? unwritable(file) : expected<void>{};
@@ -93,7 +98,11 @@ node_process::node_process(node_config config, std::string ready_file, std::stri
       routes_(std::make_shared<router>()),
       loader_(std::make_shared<model_repository>()),
       devices_(std::make_shared<device_table>()),
-      metrics_(std::make_shared<node_metrics>(routes_, devices_)) {}
+      metrics_(std::make_shared<node_metrics>(routes_, devices_)),
+      http_counts_(std::make_shared<http_metrics>()) {
+  if (!config_.http.listen.empty())
+    metrics_->add(http_counts_->registry());
+}
 
 node_process::~node_process() = default;
 
@@ -155,8 +164,11 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
   parts.context.trial = std::make_shared<load_trial>(catalog);
   parts.repository = {config_.models, std::move(catalog), config_.grpc.drain};
   parts.loader = loader_;
-  parts.gateways.push_back({"grpc", [this](caf::actor_system& sys) { return spawn_gateway(sys); },
-                            restart_type::permanent, std::chrono::milliseconds::max()});
+  parts.gateways.push_back({"grpc", [this](caf::actor_system& sys) { return spawn_grpc(sys); }, restart_type::permanent,
+                            std::chrono::milliseconds::max()});
+  if (!config_.http.listen.empty())
+    parts.gateways.push_back({"http", [this](caf::actor_system& sys) { return spawn_http(sys); },
+                              restart_type::permanent, std::chrono::milliseconds::max()});
   subscription_ = routes_->subscribe([this] { post([this] { on_change(); }); });
   root_ = spawn_node(system, std::move(parts));
   watcher_ = system.spawn([this](caf::event_based_actor* self) {
@@ -170,11 +182,19 @@ void node_process::start(caf::actor_system& system, std::vector<model_folder> mo
   });
 }
 
-caf::actor node_process::spawn_gateway(caf::actor_system& system) {
+caf::actor node_process::spawn_grpc(caf::actor_system& system) {
   const gateway_links links{routes_, loader_, devices_, metrics_, catalog_};
   return spawn_grpc_gateway(system, config_.grpc, links, skip_drain_.token(), [this](std::string address) {
-    post([this, address = std::move(address)] { address_ = address; });
+    post([this, address = std::move(address)] { addresses_.grpc = address; });
   });
+}
+
+caf::actor node_process::spawn_http(caf::actor_system& system) {
+  route_table routes;
+  add_openai_api(routes, routes_);
+  return spawn_http_gateway(
+      system, config_.http, std::move(routes), http_counts_, skip_drain_.token(),
+      [this](std::string address) { post([this, address = std::move(address)] { addresses_.http = address; }); });
 }
 
 void node_process::on_started() {
@@ -187,10 +207,10 @@ void node_process::on_change() {
   if (!started_ || announced_ || stopping_ || !routes_->settled())
     return;
   announced_ = true;
-  announce(address_, *routes_, command_line_);
-  log_event(spdlog::level::info, "node ready", {{"address", address_}});
+  announce(addresses_, *routes_, command_line_);
+  log_event(spdlog::level::info, "node ready", {{"address", addresses_.grpc}, {"http", addresses_.http}});
   if (!ready_file_.empty())
-    if (const auto written = write_ready_file(ready_file_, address_); !written)
+    if (const auto written = write_ready_file(ready_file_, addresses_); !written)
       on_failed(written.error());
 }
 
@@ -217,13 +237,15 @@ void node_process::skip_drain(const error& why) {
 
 void node_process::stop() {
   stopping_ = true;
+  // The gateways stop one after the other, and share the time for it.
+  skip_drain_.set_deadline(after(config_.grpc.drain, skip_drain_.token()));
   caf::anon_send_exit(root_, caf::exit_reason::user_shutdown);
   bound_stop(config_.grpc.drain);
 }
 
 /// Gives the parts of the node as long as they may take; then the process ends without those that won't end.
 void node_process::bound_stop(std::chrono::milliseconds drain) {
-  patience_.set_deadline(after(drain + 2 * config_.grpc.grace + std::chrono::seconds{1}, {}));
+  patience_.set_deadline(after(drain + 3 * config_.grpc.grace + std::chrono::seconds{1}, {}));
 }
 
 void node_process::on_stuck() {

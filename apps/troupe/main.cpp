@@ -7,6 +7,7 @@
 #include "apps/troupe/exit_code.hpp"
 #include "apps/troupe/infer.hpp"
 #include "apps/troupe/interrupt.hpp"
+#include "apps/troupe/keys.hpp"
 #include "apps/troupe/load.hpp"
 #include "apps/troupe/metrics.hpp"
 #include "apps/troupe/models.hpp"
@@ -51,6 +52,7 @@ struct arguments {
   tune_options tune;
   double tune_seconds = 1;
   new_skillset_options new_skillset;
+  new_key_options new_key;
   std::string shell;
   std::function<expected<void>(session&)> command;  ///< what the subcommand does with the node
 };
@@ -210,6 +212,19 @@ void add_skillset(arguments& args) {
   command.callback([&] { args.command = [&](session& with) { return new_skillset(with, args.new_skillset); }; });
 }
 
+void add_keys(arguments& args) {
+  auto& keys_command = *args.app.add_subcommand("keys", "Give somebody access to a node over HTTP");
+  keys_command.require_subcommand(1);
+  auto& command = *keys_command.add_subcommand("new", "Make an API key, and the line by which a node knows it");
+  command.add_option("NAME", args.new_key.name, "Whose it is, as the node's log calls it")->required();
+  command.add_option("--rate", args.new_key.per_minute, "Requests that it may make in a minute (default: any number)")
+      ->check(CLI::Range(1u, 1'000'000'000u));
+  command
+      .add_option("--concurrent", args.new_key.concurrent, "Requests that it may have at once (default: any number)")
+      ->check(CLI::Range(1u, 1'000'000'000u));
+  command.callback([&] { args.command = [&](session& with) { return new_key(with, args.new_key); }; });
+}
+
 void add_completion(arguments& args) {
   auto& command = *args.app.add_subcommand("completion", "Print a script that completes words in your shell");
   command.add_option("SHELL", args.shell, "bash, zsh or fish")
@@ -246,6 +261,7 @@ void describe(arguments& args) {
   add_tune(args);
   add_questions(args);
   add_skillset(args);
+  add_keys(args);
   add_completion(args);
   app.footer(describe_exit_codes());
 }

@@ -88,8 +88,9 @@ expected<void> private_node::launch(const std::filesystem::path& model, const st
   std::filesystem::create_directory(files_ / "models", failed);
   std::filesystem::create_directory_symlink(model, files_ / "models" / model.filename(), failed);
   // Nothing is to be refused, and nobody else is to get at it.
-  std::ofstream{files_ / "troupe.toml"} << "[models]\npath = \"models\"\n[shutdown]\ndrain = \"1s\"\n"
-                                        << "[skillsets]\npaths = " << to_toml(skillsets) << "\n";
+  std::ofstream{files_ / "troupe.toml"}
+      << "[http]\nlisten = \"\"\n[models]\npath = \"models\"\n[shutdown]\ndrain = \"1s\"\n"
+      << "[skillsets]\npaths = " << to_toml(skillsets) << "\n";
   std::vector<std::string> words{program.string(), "--config=" + (files_ / "troupe.toml").string(),
                                  "--listen=127.0.0.1:0", "--log-level=warning",
                                  "--ready-file=" + (files_ / "ready").string()};

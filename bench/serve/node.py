@@ -80,7 +80,7 @@ class Node:
         config = folder / "troupe.toml"
         config.write_text(f'[models]\npath = "models"\n{settings}')
         self.process = subprocess.Popen(
-            [str(build / "bin" / "troupe-node"), f"--config={config}", "--listen=127.0.0.1:0", f"--log-level={log_level}",
+            [str(build / "bin" / "troupe-node"), f"--config={config}", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", f"--log-level={log_level}",
              f"--ready-file={self.ready_file}"], stdout=subprocess.DEVNULL)
 
     def __enter__(self):

@@ -63,6 +63,7 @@ struct inference_request {
   std::vector<tensor> inputs;
   parameter_map parameters;
   std::optional<sequence_part> sequence = std::nullopt;  ///< of a stateful model; always there
+  std::uint32_t priority = 0;                            ///< what has less goes first, where it comes to that
 };
 
 /// What an instance answers: every output of the signature, in its order.

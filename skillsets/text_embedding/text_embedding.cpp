@@ -8,6 +8,7 @@
 #include "skillsets/text_embedding/pooling.hpp"
 #include "skillsets/text_embedding/safetensors.hpp"
 #include "skillsets/text_embedding/text_tokenizer.hpp"
+#include "skillsets/text_embedding/token_ids.hpp"
 
 #include <algorithm>
 #include <array>
@@ -220,13 +221,27 @@ class batch_inputs {
   std::vector<std::int64_t> types_;
 };
 
+/// Whether the texts of a request are token ids, as its `prompt_format` says.
+expected<bool> has_token_ids(const inference_request& request) {
+  const auto i = request.parameters.find("prompt_format");
+  if (i == request.parameters.end())
+    return false;
+  const auto* format = std::get_if<std::string>(&i->second);
+  if (!format || (*format != "text" && *format != "tokens"))
+    return make_error(status_code::invalid_argument, "parameter 'prompt_format' is neither 'text' nor 'tokens'");
+  return *format == "tokens";
+}
+
 /// A request on its way to its vectors.
 class embedding_job {
  public:
   /// `first` is the number of its first text among those of the batch.
   embedding_job(work_item& item, std::size_t first, const std::vector<encoded_text>& texts, std::size_t dimension)
       : item_(item), first_(first), vectors_(texts.size() * dimension), dimension_(dimension), left_(texts.size()) {
-    truncated_ = std::count_if(texts.begin(), texts.end(), [](const auto& text) { return text.dropped != 0; });
+    for (const auto& [ids, types, dropped] : texts) {
+      tokens_ += ids.size();
+      truncated_ += dropped != 0;
+    }
   }
 
   bool cancelled() const { return item_.token().cancelled(); }
@@ -248,6 +263,7 @@ class embedding_job {
                                 datatype::fp32,
                                 {rows, static_cast<std::int64_t>(dimension_)},
                                 buffer::take(std::move(vectors_))});
+    response.parameters.emplace("prompt_tokens", static_cast<std::int64_t>(tokens_));
     response.parameters.emplace("truncated_texts", static_cast<std::int64_t>(truncated_));
     item_.respond(std::move(response));
   }
@@ -258,13 +274,18 @@ class embedding_job {
   std::vector<float> vectors_;
   std::size_t dimension_;
   std::size_t left_;
-  std::ptrdiff_t truncated_ = 0;
+  std::size_t tokens_ = 0;
+  std::size_t truncated_ = 0;
 };
 
 class embedding_instance final : public instance {
  public:
   embedding_instance(model_core& core, ov::CompiledModel compiled)
-      : core_(core), compiled_(std::move(compiled)), inputs_(core.tokenizer.padding_id()), request_(compiled_) {}
+      : core_(core),
+        limits_{core.tokenizer.largest_id(), static_cast<std::size_t>(core.max_tokens)},
+        compiled_(std::move(compiled)),
+        inputs_(core.tokenizer.padding_id()),
+        request_(compiled_) {}
 
   expected<void> run(std::span<work_item* const> batch, const cancel_token& token) override {
     std::vector<embedding_job> jobs;
@@ -293,6 +314,9 @@ class embedding_instance final : public instance {
     const auto texts = split_bytes(input.data.view(), input.shape.front());
     if (!texts)
       return texts.error();
+    const auto given_tokens = has_token_ids(item.request());
+    if (!given_tokens)
+      return given_tokens.error();
     const auto token = item.token();
     std::vector<encoded_text> encoded;
     encoded.reserve(texts->size());
@@ -300,7 +324,7 @@ class embedding_instance final : public instance {
       if (token.cancelled())
         return token.reason();
       const auto name = "text " + std::to_string(encoded.size()) + " ";
-      auto one = core_.tokenizer.encode(text);
+      auto one = *given_tokens ? read_token_ids(text, limits_) : core_.tokenizer.encode(text);
       if (!one)
         return make_error(one.error().code, name + one.error().cause, one.error().remedy);
       if (one->ids.empty())
@@ -375,6 +399,7 @@ class embedding_instance final : public instance {
   }
 
   model_core& core_;
+  const token_limits limits_;
   ov::CompiledModel compiled_;  // its own: the graph remembers what ran last, and streams of one model swap graphs
   batch_inputs inputs_;         // before the request, which borrows their memory
   cancellable_request request_;

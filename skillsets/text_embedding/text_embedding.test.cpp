@@ -100,6 +100,56 @@ TEST_F(text_embedding, counts_the_texts_that_were_cut) {
   EXPECT_EQ(truncated_of(*run({"a", words(300), "b", words(400)})), 2);
 }
 
+TEST_F(text_embedding, counts_tokens_with_the_special_ones) {
+  const auto tokens_of = [](const inference_response& response) {
+    return std::get<std::int64_t>(response.parameters.at("prompt_tokens"));
+  };
+  EXPECT_EQ(tokens_of(*run({})), 0);
+  EXPECT_EQ(tokens_of(*run({"hello", ""})), 5);
+  EXPECT_EQ(tokens_of(*run({words(400)})), 256) << "what was cut off doesn't count";
+}
+
+TEST_F(text_embedding, takes_tokens_as_they_are) {
+  auto request = request_of(std::vector<std::string>{"[101,7592,102]", "[101, 2088, 102]"});
+  request.parameters.emplace("prompt_format", std::string{"tokens"});
+  const auto response = testing_support::respond(*worker, request);
+  ASSERT_TRUE(response) << to_string(response.error());
+  EXPECT_EQ(std::get<std::int64_t>(response->parameters.at("prompt_tokens")), 6);
+  EXPECT_LT(largest_difference(numbers_of(*response), numbers_of(run({"hello", "world"}))), 1e-6);
+}
+
+TEST_F(text_embedding, cuts_tokens_as_it_cuts_texts) {
+  std::string ids = "[101";
+  for (int i = 0; i != 300; ++i)
+    ids += ",7592";
+  auto request = request_of(std::vector<std::string>{ids + "]", "[7592]"});
+  request.parameters.emplace("prompt_format", std::string{"tokens"});
+  const auto response = testing_support::respond(*worker, request);
+  ASSERT_TRUE(response) << to_string(response.error());
+  EXPECT_EQ(truncated_of(*response), 1);
+  EXPECT_EQ(std::get<std::int64_t>(response->parameters.at("prompt_tokens")), 257);
+}
+
+TEST_F(text_embedding, refuses_tokens_that_the_model_has_not) {
+  const auto refusal = [&](const std::string& text, const std::string& format = "tokens") {
+    auto request = request_of(std::vector<std::string>{"[7592]", text});
+    request.parameters.emplace("prompt_format", format);
+    const auto response = testing_support::respond(*worker, request);
+    EXPECT_FALSE(response) << text;
+    return response ? "" : response.error().cause;
+  };
+  EXPECT_EQ(refusal("[101,30522,102]"), "text 1 has the token id 30522 at 1");
+  EXPECT_EQ(refusal("[-1]"), "text 1 has the token id -1 at 0");
+  EXPECT_EQ(refusal("[1.5]"), "text 1 has the token id 1.5 at 0");
+  EXPECT_EQ(refusal("[18446744073709551615]"), "text 1 has the token id 18446744073709551615 at 0");
+  EXPECT_EQ(refusal("[\"hello\"]"), "text 1 has the token id \"hello\" at 0");
+  EXPECT_EQ(refusal("[]"), "text 1 has no tokens for this model");
+  EXPECT_EQ(refusal("hello"), "text 1 is no JSON array of token ids");
+  EXPECT_EQ(refusal("{}"), "text 1 is no JSON array of token ids");
+  EXPECT_EQ(refusal("[7592]", "chat"), "parameter 'prompt_format' is neither 'text' nor 'tokens'");
+  EXPECT_TRUE(run(sample)) << "and nothing else is harmed";
+}
+
 TEST_F(text_embedding, takes_a_megabyte) {
   for (const auto& text : {words(180'000), std::string(1'000'000, 'x'), std::string(1'000'000, '.')}) {
     ASSERT_GE(text.size(), 1'000'000u);

@@ -16,6 +16,8 @@ SETTINGS = """
 [grpc]
 max_message_mib = {max_message_mib}
 shared_memory = true
+[http]
+{http}
 [models]
 path = "models"
 [cpu]
@@ -70,17 +72,17 @@ class Log:
 class Node:
     """One process of troupe-node. `models` maps a model's name to the text of its model.toml."""
 
-    def __init__(self, program, models, *, settings=None, listen="127.0.0.1:0", log_level="debug", log_format="json",
-                 max_message_mib=64, slots=0, drain="10s", grace="2s"):
+    def __init__(self, program, models, *, settings=None, listen="127.0.0.1:0", http_listen="127.0.0.1:0", http="",
+                 log_level="debug", log_format="json", max_message_mib=64, slots=0, drain="10s", grace="2s"):
         self.program = program
         self._files = tempfile.TemporaryDirectory(prefix="troupe-e2e-")
         self.folder = pathlib.Path(self._files.name)
         self.config = self.folder / "troupe.toml"
         self.config.write_text(settings or SETTINGS.format(
-            max_message_mib=max_message_mib, slots=slots, drain=drain, grace=grace))
+            max_message_mib=max_message_mib, http=http, slots=slots, drain=drain, grace=grace))
         self.ready_file = self.folder / "ready"
-        self.arguments = [f"--config={self.config}", f"--listen={listen}", f"--log-level={log_level}",
-                          f"--log-format={log_format}"]
+        self.arguments = [f"--config={self.config}", f"--listen={listen}", "--http-listen", http_listen,
+                          f"--log-level={log_level}", f"--log-format={log_format}"]
         self.process = None
         for name, toml in models.items():
             self.write_model(name, toml)
@@ -106,13 +108,14 @@ class Node:
         return self
 
     def wait_ready(self):
-        """Waits for the ready file; the address in it is kept in `address`."""
+        """Waits for the ready file; the addresses in it are kept in `address` and `http_address`."""
         end = time.monotonic() + PATIENCE
         while not self.ready_file.exists():
             assert self.process.poll() is None, f"ended with {self.wait()} instead of becoming ready: {self.log.lines}"
             assert time.monotonic() < end, f"is neither ready nor at an end: {self.log.lines}"
             time.sleep(0.01)
-        self.address = json.loads(self.ready_file.read_text())["grpc"]
+        addresses = json.loads(self.ready_file.read_text())
+        self.address, self.http_address = addresses["grpc"], addresses.get("http")
         return self
 
     def wait(self):

@@ -83,7 +83,7 @@ def test_while_a_node_drains_new_requests_are_unavailable(make_node):
         _, answer = begin(client, "identity", numbers(), parameters={"delay_ms": 2000})
         node.log.wait_for("executing")
         node.signal()
-        node.log.wait_for("draining")
+        node.log.wait_for("draining", gateway="grpc")
         with fails("UNAVAILABLE", "shutting down"):
             client.infer("identity", numbers())
         assert client.is_server_live() and not client.is_server_ready()
@@ -111,7 +111,7 @@ def test_a_second_signal_skips_the_drain(make_node, number):
         call = stub.ModelInfer.future(slow_request(600_000))
         node.log.wait_for("executing")
         node.signal(number)
-        node.log.wait_for("draining")
+        node.log.wait_for("draining", gateway="grpc")
         assert not call.done()
         node.signal(number)
         assert status_of(call) == "UNAVAILABLE"

@@ -33,7 +33,7 @@ def answers(node):
 
 def test_the_ready_file_comes_after_the_warm_up_and_says_where(make_node):
     node = make_node().start().wait_ready()
-    assert json.loads(node.ready_file.read_text()) == {"grpc": node.address}
+    assert json.loads(node.ready_file.read_text()) == {"grpc": node.address, "http": node.http_address}
     assert answers(node)
     node.log.wait_for("node ready")
     kinds = [event["event"] for event in node.log.events()]
@@ -47,7 +47,7 @@ def test_before_its_model_is_ready_a_node_says_so(make_node, minilm):
     files = [file for file in minilm.iterdir() if file.name != "model.toml"]
     node.write_model("minilm", (minilm / "model.toml").read_text(), files)
     node.start()
-    [listening] = node.log.wait_for("listening")
+    [listening] = node.log.wait_for("listening", gateway="grpc")
     with triton.InferenceServerClient(listening["address"]) as client:
         announced = False
         while not announced:

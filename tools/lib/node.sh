@@ -8,7 +8,7 @@ node_files=''
 # start_node COMMAND…: runs it with a free port and a ready file added, and returns when the node is ready.
 start_node() {
   node_files=$(mktemp -d)
-  "$@" --listen 127.0.0.1:0 --ready-file "$node_files/ready" >"$node_files/out" 2>"$node_files/log" &
+  "$@" --listen 127.0.0.1:0 --http-listen 127.0.0.1:0 --ready-file "$node_files/ready" >"$node_files/out" 2>"$node_files/log" &
   node_pid=$!
   local tries
   for ((tries = 0; tries < 1200; ++tries)); do

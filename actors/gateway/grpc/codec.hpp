@@ -22,10 +22,8 @@ class served_model;
 expected<inference_request> decode(const inference::ModelInferRequest& message,
                                    const std::shared_ptr<const void>& owner, shared_inputs shared);
 
-/// Reads a request to `model`, which must have been described, into `call`: its input, validated, what it costs, how
-/// urgent it is, the sequence it belongs to, and Triton's `timeout`, which brings its deadline forward. Errors: those
-/// of `decode`, `validate_inputs`, `check_requested_outputs` and `read_sequence`, and INVALID_ARGUMENT for a priority
-/// or timeout out of its range.
+/// Reads a request to `model`, which must have been described, into `call`, and prepares that. Errors: those of
+/// `decode`, `check_requested_outputs` and `prepare_call`.
 expected<void> read_call(const inference::ModelInferRequest& message, const std::shared_ptr<const void>& owner,
                          shared_inputs shared, const served_model& model, inference_call& call);
 

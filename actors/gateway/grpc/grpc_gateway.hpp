@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/concurrency/cancel_scope.hpp"
+#include "actors/gateway/gateway_links.hpp"
 
 #include <caf/actor.hpp>
 #include <caf/fwd.hpp>
@@ -12,12 +13,6 @@
 
 namespace troupe {
 
-class device_table;
-class model_repository;
-class node_metrics;
-class router;
-class skillset_catalog;
-
 /// How the gRPC gateway listens and how it ends.
 struct grpc_settings {
   std::string listen = "127.0.0.1:8001";                       ///< host:port; port 0 picks a free one
@@ -26,15 +21,6 @@ struct grpc_settings {
   bool shared_memory = false;                                  ///< whether clients may register theirs
   std::chrono::milliseconds drain = std::chrono::seconds{10};  ///< for what runs when the gateway is stopped
   std::chrono::milliseconds grace = std::chrono::seconds{2};   ///< for what was cancelled after that
-};
-
-/// What a gateway has of the node.
-struct gateway_links {
-  std::shared_ptr<router> routes;
-  std::shared_ptr<model_repository> loader;  ///< null: models can't be loaded and unloaded
-  std::shared_ptr<device_table> devices;
-  std::shared_ptr<const node_metrics> metrics;
-  std::shared_ptr<skillset_catalog> skillsets = nullptr;  ///< null: the node tells of none
 };
 
 /// Spawns the actor that speaks gRPC: the Open Inference Protocol, what the node tells of itself (troupe.node.v1),

@@ -4,8 +4,8 @@
 #include "actors/gateway/grpc/deadline.hpp"
 #include "actors/gateway/grpc/gateway_thread.hpp"
 #include "actors/gateway/grpc/infer_messages.hpp"
-#include "actors/gateway/grpc/request_log.hpp"
 #include "actors/gateway/grpc/status.hpp"
+#include "actors/gateway/request_log.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
 #include "skillsets/sdk/validate.hpp"
@@ -82,10 +82,10 @@ void infer_call::respond(expected<inference_response> answer) {
     commit();
     model_->counts().input_read(admitted_at() - began_);
     model_->counts().output_written(steady_clock::now() - began);
-    log_request(request_, began_, nullptr);
+    log_request(request_.id(), request_.model_name(), began_, nullptr);
     Finish(grpc::Status::OK);
   } else {
-    log_request(request_, began_, &answer.error());
+    log_request(request_.id(), request_.model_name(), began_, &answer.error());
     Finish(to_grpc(answer.error(), call_));
   }
 }

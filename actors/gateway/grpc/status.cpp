@@ -26,10 +26,6 @@ std::string retry_details(const grpc::Status& status, std::chrono::milliseconds 
 
 }  // namespace
 
-error shutting_down() {
-  return make_error(status_code::unavailable, "the node is shutting down", "try another node");
-}
-
 grpc::Status to_grpc(const error& e) {
   return {static_cast<grpc::StatusCode>(e.code), shortened(e.message(), longest_message)};
 }

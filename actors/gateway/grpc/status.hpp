@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/concurrency/error.hpp"
+#include "actors/gateway/shutting_down.hpp"
 
 #include <grpcpp/support/status.h>
 
@@ -9,9 +10,6 @@ class ServerContextBase;
 }
 
 namespace troupe {
-
-/// What calls are told that come, or are not done, when the node stops.
-error shutting_down();
 
 /// An error as gRPC says it: same code, cause and remedy as the message, the beginning of it where it is very long.
 grpc::Status to_grpc(const error& e);

@@ -2,9 +2,9 @@
 
 #include "actors/gateway/grpc/codec.hpp"
 #include "actors/gateway/grpc/gateway_thread.hpp"
-#include "actors/gateway/grpc/request_log.hpp"
 #include "actors/gateway/grpc/status.hpp"
 #include "actors/gateway/grpc/stream_infer.hpp"
+#include "actors/gateway/request_log.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/served_model.hpp"
 
@@ -158,7 +158,7 @@ void stream_call::last_word(std::unique_ptr<inference::ModelStreamInferResponse>
     model_->counts().input_read(admitted_at() - began_);
     model_->counts().output_written(writing_);
   }
-  log_request(*request_, began_, failure);
+  log_request(request_->id(), request_->model_name(), began_, failure);
   // Whoever still runs the call holds it; otherwise it ends here.
   const auto last = std::move(self_);
 }

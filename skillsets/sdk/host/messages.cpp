@@ -274,6 +274,7 @@ void to_wire(const inference_request& request, wire::Request& to, attachments* f
   for (const auto& input : request.inputs)
     write(input, *to.add_inputs(), files);
   write(request.parameters, *to.mutable_parameters());
+  to.set_priority(request.priority);
 }
 
 expected<inference_request> from_wire(const wire::Request& from, const std::shared_ptr<const void>& owner,
@@ -284,7 +285,7 @@ expected<inference_request> from_wire(const wire::Request& from, const std::shar
   auto parameters = parameters_from_wire(from.parameters());
   if (!parameters)
     return parameters.error();
-  return inference_request{*std::move(inputs), *std::move(parameters)};
+  return inference_request{*std::move(inputs), *std::move(parameters), std::nullopt, from.priority()};
 }
 
 expected<void> to_wire(const inference_response& response, wire::Response& to, attachments* files) {

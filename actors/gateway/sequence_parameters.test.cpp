@@ -1,4 +1,4 @@
-#include "actors/gateway/grpc/sequence_parameters.hpp"
+#include "actors/gateway/sequence_parameters.hpp"
 
 #include <gtest/gtest.h>
 

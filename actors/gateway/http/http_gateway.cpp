@@ -1,0 +1,177 @@
+#include "actors/gateway/http/http_gateway.hpp"
+
+#include "actors/concurrency/await.hpp"
+#include "actors/concurrency/log.hpp"
+#include "actors/gateway/http/http_context.hpp"
+#include "actors/gateway/http/http_server.hpp"
+#include "actors/gateway/shutting_down.hpp"
+#include "actors/supervision/supervisor.hpp"
+
+#include <openssl/ssl.h>
+#include <caf/actor_system.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include <optional>
+#include <utility>
+
+namespace troupe {
+namespace {
+
+namespace ssl = boost::asio::ssl;
+
+struct gateway_state {
+  static constexpr const char* name = "http";
+
+  std::shared_ptr<http_context> context;
+  std::unique_ptr<http_server> server;
+  std::optional<caf::error> exit_reason;
+};
+
+using gateway_self = caf::stateful_actor<gateway_state>;
+
+/// HTTP/1.1, of what the client offers; one that offers other protocols alone finds out by itself.
+int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* length, const unsigned char* offered,
+                    unsigned int size, void*) {
+  static constexpr unsigned char ours[] = "\x08http/1.1";
+  unsigned char* match = nullptr;
+  if (SSL_select_next_proto(&match, length, ours, sizeof ours - 1, offered, size) != OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_NOACK;
+  *chosen = match;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+error unusable(const std::string& what, const std::filesystem::path& file, const boost::system::error_code& why) {
+  return make_error(status_code::invalid_argument, what + " '" + file.string() + "' can't be used: " + why.message(),
+                    "name files in PEM that belong together");
+}
+
+expected<std::optional<ssl::context>> read_tls(const http_settings& settings) {
+  if (settings.tls_certificate.empty() != settings.tls_key.empty())
+    return make_error(status_code::invalid_argument, "tls_certificate and tls_key go together, and one is missing",
+                      "give both, or neither");
+  if (settings.tls_key.empty())
+    return std::optional<ssl::context>{};
+  std::optional<ssl::context> tls{std::in_place, ssl::context::tls_server};
+  SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
+  SSL_CTX_set_alpn_select_cb(tls->native_handle(), choose_protocol, nullptr);
+  boost::system::error_code failed;
+  tls->use_certificate_chain_file(settings.tls_certificate, failed);
+  if (failed)
+    return unusable("the certificate", settings.tls_certificate, failed);
+  tls->use_private_key_file(settings.tls_key, ssl::context::pem, failed);
+  if (failed)
+    return unusable("the key", settings.tls_key, failed);
+  return tls;
+}
+
+/// Fills in what has to be read.
+expected<void> prepare(http_context& context) {
+  if (const auto right = check(context.settings); !right)
+    return right;
+  auto tls = read_tls(context.settings);
+  if (!tls)
+    return tls.error();
+  context.tls = *std::move(tls);
+  if (const auto& file = context.settings.api_keys; !file.empty()) {
+    auto keys = read_api_keys(file);
+    if (!keys)
+      return keys.error();
+    context.keys = std::make_unique<api_keys>(file, *std::move(keys), context.time);
+  }
+  return {};
+}
+
+expected<std::string> start(gateway_state& state) {
+  if (const auto ready = prepare(*state.context); !ready)
+    return ready.error();
+  auto server = http_server::start(state.context);
+  if (!server)
+    return server.error();
+  state.server = *std::move(server);
+  log_event(spdlog::level::info, "listening",
+            {{"gateway", "http"},
+             {"address", state.server->address()},
+             {"tls", state.context->tls ? "yes" : "no"},
+             {"api_keys", state.context->keys ? "yes" : "no"}});
+  return state.server->address();
+}
+
+void close(gateway_self* self) {
+  self->state.server.reset();
+  log_event(spdlog::level::info, "closed", {{"gateway", "http"}});
+  self->quit(*self->state.exit_reason);
+}
+
+/// Waits for the requests under way, as long as the drain; then for those that were cut off, as long as the grace.
+void drain(gateway_self* self, const cancel_token& skip_drain) {
+  const auto& context = *self->state.context;
+  const cancel_scope drain{after(context.settings.drain, skip_drain), skip_drain};
+  await(self, context.exchanges.drained(), drain.token(), [self, skip_drain](const expected<void>& drained) {
+    auto& all = *self->state.context;
+    // A drain that is skipped from the beginning has not looked.
+    if (drained || all.exchanges.inside() == 0)
+      return close(self);
+    log_event(spdlog::level::warn, "drain ended", {{"gateway", "http"}, {"cancelled", all.exchanges.inside()}});
+    all.scope.cancel(shutting_down());
+    const cancel_scope grace{{.deadline = after(all.settings.grace, skip_drain), .shield = true}, skip_drain};
+    await(self, all.exchanges.drained(), grace.token(), [self](const expected<void>&) { close(self); });
+  });
+}
+
+void on_exit(gateway_self* self, const caf::error& reason, const cancel_token& skip_drain) {
+  auto& state = self->state;
+  if (state.exit_reason)
+    return;
+  state.exit_reason = reason;
+  if (!state.server) {
+    self->quit(reason);
+    return;
+  }
+  state.context->exchanges.close();
+  state.server->drain();
+  log_event(spdlog::level::info, "draining", {{"gateway", "http"}, {"calls", state.context->exchanges.inside()}});
+  drain(self, skip_drain);
+}
+
+caf::behavior http_gateway(gateway_self* self, std::shared_ptr<http_context> context, cancel_token skip_drain,
+                           std::function<void(std::string)> on_listening) {
+  self->state.context = std::move(context);
+  self->set_exit_handler([self, skip_drain](const caf::exit_msg& exit) { on_exit(self, exit.reason, skip_drain); });
+  return {
+      [self, on_listening](start_atom) -> caf::result<void> {
+        const auto address = start(self->state);
+        if (!address)
+          return to_caf(address.error());
+        on_listening(*address);
+        return caf::unit;
+      },
+  };
+}
+
+}  // namespace
+
+expected<void> check(const http_settings& settings) {
+  if (const auto tls = read_tls(settings); !tls)
+    return tls.error();
+  if (!settings.api_keys.empty()) {
+    const auto keys = read_api_keys(settings.api_keys);
+    return keys ? expected<void>{} : keys.error();
+  }
+  const auto address = resolve_listen(settings.listen);
+  if (address && !address->address().is_loopback() && !settings.insecure)
+    return make_error(status_code::invalid_argument,
+                      "'" + settings.listen + "' is beyond loopback, and whoever reaches it may ask",
+                      "set api_keys, or insecure = true where the network keeps others out");
+  return {};
+}
+
+caf::actor spawn_http_gateway(caf::actor_system& system, http_settings settings, route_table routes,
+                              std::shared_ptr<http_metrics> counts, cancel_token skip_drain,
+                              std::function<void(std::string)> on_listening) {
+  auto context =
+      std::make_shared<http_context>(std::move(settings), std::move(routes), std::move(counts), skip_drain.clock());
+  return system.spawn<caf::detached>(http_gateway, std::move(context), std::move(skip_drain), std::move(on_listening));
+}
+
+}  // namespace troupe
