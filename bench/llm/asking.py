@@ -178,7 +178,7 @@ def our_node(build, model, folder, threads):
     toml = folder / "models" / "smollm2" / "model.toml"
     text = re.sub(r"(?m)^threads *=.*\n", "", toml.read_text())
     toml.write_text(f"threads = {threads}\n{text}\n[options]\ncache_tokens = {CACHE_TOKENS}\nparallel = {PARALLEL}\n")
-    with Node(build, folder, '[http]\nlisten = "127.0.0.1:0"\n') as node:
+    with Node(build, folder) as node:
         yield Side(OURS, "smollm2", node.addresses["http"], node.process)
 
 

@@ -10,15 +10,14 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
 from node import PATIENCE, Node
-from test_openai_chat import PORTS
 
 QUESTION = "Name the capital of France."
 
 
 @pytest.fixture(scope="module")
 def served(program, smollm2, minilm):
-    """A node with both demo models and an HTTP port."""
-    with Node(program, {}, settings=PORTS) as node:
+    """A node with both demo models."""
+    with Node(program, {}) as node:
         for folder in (smollm2, minilm):
             node.write_model(folder.name, (folder / "model.toml").read_text(),
                              [file for file in folder.iterdir() if file.name != "model.toml"])
@@ -84,7 +83,7 @@ def get_weather(city: str) -> str:
 
 def test_a_tool_is_called_and_its_answer_taken(chat):
     asked = [HumanMessage("What is the weather in Paris?")]
-    called = chat().bind_tools([get_weather], tool_choice="get_weather").invoke(asked)
+    called = chat().bind_tools([get_weather], tool_choice="get_weather", parallel_tool_calls=False).invoke(asked)
     [call] = called.tool_calls
     assert call["name"] == "get_weather" and isinstance(call["args"]["city"], str)
     told = ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])

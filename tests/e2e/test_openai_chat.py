@@ -12,26 +12,21 @@ import pytest
 
 from node import PATIENCE, Node
 
-PORTS = """
-[grpc]
-listen = "127.0.0.1:0"
-[http]
-listen = "127.0.0.1:0"
-[models]
-path = "models"
-"""
-
 MODEL = "smollm2"
 GREEDY = {"model": MODEL, "temperature": 0}
 CAPITAL = [{"role": "user", "content": "Name the capital of France."}]
 STORY = [{"role": "user", "content": "Tell me a very long story about the sea."}]
 
 
+def with_option(toml, option):
+    return toml.replace("[options]", f"[options]\n{option}") if "[options]" in toml else f"{toml}\n[options]\n{option}\n"
+
+
 @pytest.fixture(scope="module")
 def served(program, smollm2):
-    """A node with SmolLM2 and an HTTP port."""
-    with Node(program, {}, settings=PORTS) as node:
-        node.write_model(MODEL, (smollm2 / "model.toml").read_text(), smollm2.glob("*.gguf"))
+    """A node with SmolLM2, which says the same whatever else it is asked at the same time."""
+    with Node(program, {}) as node:
+        node.write_model(MODEL, with_option((smollm2 / "model.toml").read_text(), "exact = true"), smollm2.glob("*.gguf"))
         node.start().wait_ready()
         yield node
         assert node.stop() == 0
@@ -185,11 +180,13 @@ WEATHER = {"type": "function", "function": {
         "required": ["city", "unit"], "additionalProperties": False}}}
 ASKED_FOR_WEATHER = [{"role": "user", "content": "What is the weather in Paris, in celsius?"}]
 THAT_TOOL = {"type": "function", "function": {"name": "get_weather"}}
+# A small model that may call more than once goes on calling.
+ONE_CALL = {"parallel_tool_calls": False, "max_tokens": 200}
 
 
 @pytest.mark.parametrize("choice", ["required", THAT_TOOL])
 def test_a_tool_is_called_with_arguments_as_its_schema_says(ask, choice):
-    answer = ask(ASKED_FOR_WEATHER, tools=[WEATHER], tool_choice=choice, max_tokens=200)
+    answer = ask(ASKED_FOR_WEATHER, tools=[WEATHER], tool_choice=choice, **ONE_CALL)
     assert answer.choices[0].finish_reason == "tool_calls"
     call = answer.choices[0].message.tool_calls[0]
     assert (call.type, call.function.name, bool(call.id)) == ("function", "get_weather", True)
@@ -199,7 +196,7 @@ def test_a_tool_is_called_with_arguments_as_its_schema_says(ask, choice):
 
 def test_a_streamed_call_is_put_together_by_its_index(ask):
     calls = {}
-    for chunk in ask(ASKED_FOR_WEATHER, tools=[WEATHER], tool_choice=THAT_TOOL, max_tokens=200, stream=True):
+    for chunk in ask(ASKED_FOR_WEATHER, tools=[WEATHER], tool_choice=THAT_TOOL, stream=True, **ONE_CALL):
         for delta in chunk.choices[0].delta.tool_calls or []:
             call = calls.setdefault(delta.index, {"id": delta.id, "name": delta.function.name, "arguments": ""})
             call["arguments"] += delta.function.arguments or ""
@@ -208,7 +205,7 @@ def test_a_streamed_call_is_put_together_by_its_index(ask):
 
 
 def test_what_a_tool_said_can_be_sent_back(ask):
-    call = ask(ASKED_FOR_WEATHER, tools=[WEATHER], tool_choice=THAT_TOOL, max_tokens=200).choices[0].message
+    call = ask(ASKED_FOR_WEATHER, tools=[WEATHER], tool_choice=THAT_TOOL, **ONE_CALL).choices[0].message
     said = {"role": "tool", "tool_call_id": call.tool_calls[0].id, "content": "It rains."}
     answer = ask(ASKED_FOR_WEATHER + [call.to_dict(), said], tools=[WEATHER], tool_choice="none", max_tokens=40)
     assert answer.choices[0].message.content and not answer.choices[0].message.tool_calls
@@ -250,7 +247,7 @@ def test_a_schema_that_cannot_be_kept_is_refused(ask):
 def test_a_client_without_patience_ends_the_work(served, openai_client):
     before = len(served.log.events("request", code="CANCELLED"))
     with pytest.raises(openai.APITimeoutError):
-        openai_client.with_options(timeout=0.3).chat.completions.create(messages=STORY, extra_body={"ignore_eos": True},
+        openai_client.with_options(timeout=2).chat.completions.create(messages=STORY, extra_body={"ignore_eos": True},
                                                                         **GREEDY)
     served.log.wait_for("request", before + 1, code="CANCELLED")
 
