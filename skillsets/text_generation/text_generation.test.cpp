@@ -99,7 +99,7 @@ TEST_F(text_generation_test, embeds) {
 TEST_F(text_generation_test, embeds_tokens_and_counts_and_cuts) {
   const auto model = load({{"task", std::string{"embedding"}}, {"pooling", std::string{"mean"}}, {"context", std::int64_t{16}}});
   const auto worker = *model->make_instance();
-  const auto& weights = *llama::load(smollm2(*skills), {});
+  const auto weights = *llama::load(smollm2(*skills), {});
   const auto ids = llama::tokenize(*llama_model_get_vocab(weights.get()), "seven small words stand here", true, false);
   const auto by_ids = respond(*worker, texts({json(ids).dump()}, {{"prompt_format", std::string{"tokens"}}}));
   const auto by_text = respond(*worker, texts({"seven small words stand here"}));
