@@ -47,7 +47,15 @@ def client_of(node, **options):
 
 
 def chat(text, **parameters):
-    return {"model": MODEL, "messages": [{"role": "user", "content": text}], "temperature": 0, "ignore_eos": True} | parameters
+    """What OpenAI's client is asked for."""
+    return {"model": MODEL, "messages": [{"role": "user", "content": text}], "temperature": 0,
+            "extra_body": {"ignore_eos": True}} | parameters
+
+
+def body_of(text, **parameters):
+    """The same as it goes over the wire."""
+    asked = chat(text, **parameters)
+    return asked | asked.pop("extra_body")
 
 
 class RawStream:
@@ -87,7 +95,7 @@ def test_readers_who_leave_cost_nobody_anything(serve):
     def come_and_leave(number):
         mine = random.Random(SEED * 1000 + number)
         prompt = "and then the fox went home " * mine.choice([1, 1, 200]) + str(number)
-        stream = RawStream(node, chat(prompt, max_tokens=400))
+        stream = RawStream(node, body_of(prompt, max_tokens=400))
         if mine.random() < 0.7:
             stream.read()
         time.sleep(mine.random() * 0.3)
@@ -113,7 +121,7 @@ def test_readers_who_leave_cost_nobody_anything(serve):
 def test_the_death_of_a_host_is_told_to_those_who_had_begun_to_read(serve):
     node = serve(OFTEN)
     with client_of(node) as client:
-        streams = [RawStream(node, chat(f"Tell me story number {i}.", max_tokens=400)) for i in range(4)]
+        streams = [RawStream(node, body_of(f"Tell me story number {i}.", max_tokens=400)) for i in range(4)]
         for stream in streams:
             assert b"200 OK" in stream.read()
         # These wait for the end of a prompt; nothing was said to them yet.
