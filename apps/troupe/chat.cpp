@@ -97,7 +97,8 @@ expected<std::string> only_message(session& with, const chat_options& options) {
 }  // namespace
 
 expected<void> chat(session& with, const chat_options& options) {
-  const auto model = options.model.empty() ? find_model(with.node, text_generation) : expected<std::string>{options.model};
+  const auto model =
+      options.model.empty() ? find_model(with.node, text_generation) : expected<std::string>{options.model};
   if (!model)
     return model.error();
   conversation talk{options.system};

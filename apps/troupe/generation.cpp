@@ -20,8 +20,8 @@ using json = nlohmann::ordered_json;
 
 /// A schema is an object: what begins otherwise is the name of a file.
 expected<std::string> read_schema(const std::string& argument) {
-  auto text = argument.find_first_not_of(" \t\n") == argument.find('{') ? expected<std::string>{argument}
-                                                                         : read_file(argument);
+  auto text =
+      argument.find_first_not_of(" \t\n") == argument.find('{') ? expected<std::string>{argument} : read_file(argument);
   if (text && !json::accept(*text))
     return make_error(status_code::invalid_argument, "the schema that --json-schema gives is not JSON");
   return text;

@@ -41,8 +41,8 @@ struct generated {
 /// A piece of new text, or of what the model thinks before it; false ends the generation.
 using text_sink = std::function<bool(std::string_view text, bool reasoning)>;
 
-/// The request that the options mean. NOT_FOUND for a file that can't be read; INVALID_ARGUMENT for a prompt that is not
-/// UTF-8, and for a schema that is not JSON.
+/// The request that the options mean. NOT_FOUND for a file that can't be read; INVALID_ARGUMENT for a prompt that is
+/// not UTF-8, and for a schema that is not JSON.
 expected<inference::ModelInferRequest> generation_request(const std::string& model, std::string_view prompt,
                                                           prompt_format format, const generation_options& options);
 

@@ -19,8 +19,7 @@ struct task {
   std::string_view choice;  ///< how to name one of several models
 };
 
-inline constexpr task text_embedding{"embeds texts", "text",  "BYTES",
-                                     "embedding",    "FP32",  "choose one with --model"};
+inline constexpr task text_embedding{"embeds texts", "text", "BYTES", "embedding", "FP32", "choose one with --model"};
 inline constexpr task text_generation{"generates text", "text_input", "BYTES",
                                       "text_output",    "BYTES",      "choose one: name it after the command"};
 

@@ -26,28 +26,35 @@ generation_request chat(std::string messages, std::string tools = {}) {
   return request;
 }
 
-constexpr auto weather = R"([{"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}])";
+constexpr auto weather =
+    R"([{"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}])";
 
 TEST(chat_template, writes_a_chat_as_the_model_reads_it) {
-  const auto rendered = smollm2().render(chat(R"([{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Hi"},
+  const auto rendered = smollm2().render(
+      chat(R"([{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Hi"},
       {"type":"text","text":"there"}]},{"role":"assistant","content":"Hello!"},{"role":"user","content":"Bye"}])"));
   ASSERT_TRUE(rendered) << rendered.error().cause;
-  EXPECT_EQ(rendered->prompt,
-            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi\nthere<|im_end|>\n<|im_start|>assistant\nHello!"
-            "<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(
+      rendered->prompt,
+      "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi\nthere<|im_end|>\n<|im_start|>assistant\nHello!"
+      "<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n");
   EXPECT_TRUE(rendered->form.empty());
 }
 
 TEST(chat_template, tells_tools_to_a_model_that_knows_none) {
-  const auto rendered = smollm2().render(
-      chat(R"([{"role":"user","content":"Weather?"},{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{
+  const auto rendered = smollm2().render(chat(
+      R"([{"role":"user","content":"Weather?"},{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{
           "name":"weather","arguments":"{\"city\": \"Rome\"}"}}]},{"role":"tool","tool_call_id":"1","content":"sunny"}])",
-           weather));
+      weather));
   ASSERT_TRUE(rendered) << rendered.error().cause;
   const auto& prompt = rendered->prompt;
   EXPECT_NE(prompt.find("<tools>\n{\"name\":\"weather\""), std::string::npos) << prompt;
-  EXPECT_NE(prompt.find("<|im_start|>assistant\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call><|im_end|>"), std::string::npos) << prompt;
-  EXPECT_NE(prompt.find("<|im_start|>user\n<tool_response>\nsunny\n</tool_response><|im_end|>"), std::string::npos) << prompt;
+  EXPECT_NE(prompt.find("<|im_start|>assistant\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": "
+                        "\"Rome\"}}\n</tool_call><|im_end|>"),
+            std::string::npos)
+      << prompt;
+  EXPECT_NE(prompt.find("<|im_start|>user\n<tool_response>\nsunny\n</tool_response><|im_end|>"), std::string::npos)
+      << prompt;
   EXPECT_TRUE(rendered->form.lazy);
 }
 
@@ -61,7 +68,8 @@ TEST(chat_template, holds_the_model_to_the_tool_that_it_has_to_call) {
 }
 
 TEST(chat_template, takes_tools_that_no_grammar_can_say_unless_they_are_strict) {
-  auto tools = std::string{R"([{"type":"function","function":{"name":"f","parameters":{"type":"object","minProperties":2}}}])"};
+  auto tools =
+      std::string{R"([{"type":"function","function":{"name":"f","parameters":{"type":"object","minProperties":2}}}])"};
   EXPECT_TRUE(smollm2().render(chat(R"([{"role":"user","content":"x"}])", tools)));
   tools.insert(tools.find("\"name\""), "\"strict\":true,");
   const auto strict = smollm2().render(chat(R"([{"role":"user","content":"x"}])", tools));
