@@ -66,15 +66,19 @@ function(troupe_library name)
   endif()
 endfunction()
 
-# troupe_test(concurrency SOURCES a.test.cpp … DEPENDS …): one GoogleTest program, each test of it known to ctest.
+# troupe_test(concurrency SOURCES a.test.cpp … DEPENDS …): one GoogleTest program, each test of it known to ctest. None may
+# take longer than TIMEOUT seconds, or 120.
 function(troupe_test name)
   if(NOT BUILD_TESTING)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
   add_executable(${name}_test ${ARG_SOURCES})
   target_link_libraries(${name}_test PRIVATE troupe_options ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120 LABELS unit)
+  gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS unit)
 endfunction()
 
 # troupe_skillset(text_embedding SOURCES … DEPENDS … RUNTIME openvino): a skillset's shared object, where troupe-node looks

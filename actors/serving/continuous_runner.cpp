@@ -130,6 +130,7 @@ void continuous_runner::take_in(const request_queue::batch& calls) {
     auto& one =
         guests_.emplace_back(guest{{std::static_pointer_cast<inference_call>(call), *model_}, steady_clock::now()});
     one.suspect = one.item.call()->ran_before;
+    one.item.call()->in_company = true;
   }
 }
 

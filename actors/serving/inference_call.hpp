@@ -6,6 +6,7 @@
 #include "actors/serving/sequence_step.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -24,6 +25,9 @@ class inference_call : public queued_work, public work_item {
 
   /// For whoever runs it: an instance broke that had it, and another one has it now.
   bool ran_before = false;
+
+  /// For whoever runs it: others share its thread step by step, and `send` may not keep them waiting for this client.
+  std::atomic<bool> in_company = false;
 
   /// Of a request to a stateful model, from its admission on.
   std::shared_ptr<sequence_step> step;

@@ -158,10 +158,7 @@ expected<void> generation_engine::step() {
 void generation_engine::prepare() {
   batch_.n_tokens = 0;
   reading_ = 0;
-  ++steps_;
-  auto all = in_order();
-  if (settings_.exact)
-    leave_one(all);
+  const auto all = in_order();
   std::size_t writers = 0;
   for (auto* one : all)
     if (one->sequence && one->left() == 1) {
@@ -179,14 +176,6 @@ void generation_engine::prepare() {
     reading_ += count;
     room -= count;
   }
-}
-
-/// Of those who are in, the one whose turn it is.
-void generation_engine::leave_one(std::vector<text*>& all) {
-  const auto next = std::min_element(all.begin(), all.end(),
-                                     [](const text* a, const text* b) { return a->last_step < b->last_step; });
-  all = {*next};
-  all.front()->last_step = steps_;
 }
 
 /// Gives a text its place in the memory, if it has none. False where it has to wait until another one ends, or until

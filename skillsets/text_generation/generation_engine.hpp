@@ -26,7 +26,7 @@ struct engine_settings {
   std::chrono::milliseconds step =
       std::chrono::milliseconds{50};  ///< that others may have to wait for a part of a prompt
   std::size_t threads = 1;
-  bool exact = false;  ///< every text is computed as if it were alone
+  bool exact = false;  ///< every text has a memory of its own, so that nothing of it depends on others
 };
 
 /// Writes many texts at once: in each step every text that is past its prompt gets its next token, and prompts are read
@@ -66,8 +66,7 @@ class generation_engine final : public continuous_instance, private cache_memory
     std::size_t done = 0;
     std::size_t taken = 0;               // of its tokens, into the step that is prepared
     std::optional<std::int32_t> output;  // of that step, where it gets its next token
-    std::uint64_t last_step = 0;
-    std::atomic<bool> awaited = false;  // in the step that runs, and not cancelled
+    std::atomic<bool> awaited = false;   // in the step that runs, and not cancelled
     std::optional<std::stop_callback<std::function<void()>>> on_cancel;
 
     std::size_t left() const { return writing->tokens().size() - done; }
@@ -79,7 +78,6 @@ class generation_engine final : public continuous_instance, private cache_memory
   void truncate(std::int32_t sequence, std::size_t count) override;
 
   std::vector<text*> in_order();
-  void leave_one(std::vector<text*>& all);
   bool begin_text(text& one, const std::vector<text*>& others);
   void prepare();
   void take(text& one, std::size_t count);
@@ -102,10 +100,9 @@ class generation_engine final : public continuous_instance, private cache_memory
   prefill_pace pace_;
   counts counts_;
 
-  std::size_t reading_ = 0;  // tokens of prompts in the step that is prepared
-  bool full_ = false;        // until a text ends, nobody begins
-  bool spare_ = false;       // the step before was given up, and this one is to end
-  std::uint64_t steps_ = 0;
+  std::size_t reading_ = 0;               // tokens of prompts in the step that is prepared
+  bool full_ = false;                     // until a text ends, nobody begins
+  bool spare_ = false;                    // the step before was given up, and this one is to end
   std::atomic<bool> may_abort_ = false;   // where others would wait for a prompt that nobody wants
   std::atomic<std::size_t> awaited_ = 0;  // texts of the step that runs
   std::atomic<bool> abort_ = false;

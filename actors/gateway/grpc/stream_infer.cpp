@@ -59,7 +59,7 @@ bool stream_infer::post(stream_call& call, std::unique_ptr<response_message> mes
     std::unique_lock lock{mutex_};
     if (message && !is_mere_end(*message, last)) {
       // A client that reads may be slower than its model; only where nobody may be held up does it have to keep up.
-      if (!gateway_thread::here())
+      if (!gateway_thread::here() && !call.in_company)
         await_room(lock, bytes, call.token());
       overflow = !has_room(bytes);
       // Its last word is on the way.

@@ -63,7 +63,8 @@ expected<text_request> read_chat_request(const json& body) {
   read_modalities(reader);
   read_store(reader);
   read_service_tier(reader);
-  request.prompts.push_back(write_document(read_messages(reader)));
+  request.add_prompt(write_document(read_messages(reader)));
+  check_size(reader, request);
   if (failure)
     return *std::move(failure);
   return request;

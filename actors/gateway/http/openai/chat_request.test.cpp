@@ -21,7 +21,7 @@ text_request read(std::initializer_list<std::pair<const char*, json>> members) {
 
 json messages(const json& given) {
   const auto request = read({{"messages", given}});
-  return request.prompts.empty() ? json() : json::parse(request.prompts.front());
+  return request.prompts.empty() ? json() : json::parse(text_of(request.inference(0)));
 }
 
 const json tools = json::parse(
@@ -92,6 +92,17 @@ TEST(chat_request, numbers_are_numbers_within_their_range) {
             "INVALID_ARGUMENT: parameter 'max_tokens' is the number 18446744073709551615");
   EXPECT_EQ(get<std::int64_t>(read({{"max_tokens", 5.0}}).parameters, "max_tokens"), 5) << "is as whole as 5";
   EXPECT_EQ(refusal({{"seed", 1e19}}), "INVALID_ARGUMENT: parameter 'seed' is the number 1e+19");
+}
+
+TEST(chat_request, choices_share_their_prompt_and_not_too_many_parameters) {
+  const auto request = read({{"n", 2}});
+  EXPECT_EQ(request.inference(0).inputs.front().data.bytes().data(),
+            request.inference(1).inputs.front().data.bytes().data());
+  const std::string grammar(1 << 20, 'x');
+  read({{"n", 63}, {"grammar", grammar}});
+  EXPECT_EQ(refusal({{"n", 65}, {"grammar", grammar}}),
+            "INVALID_ARGUMENT: parameter 'n' asks for 65 answers in all, each with 1048580 bytes of parameters");
+  read({{"grammar", std::string(65 << 20, 'x')}});
 }
 
 TEST(chat_request, has_one_length) {

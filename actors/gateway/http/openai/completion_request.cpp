@@ -10,7 +10,8 @@ constexpr std::int64_t default_length = 16;
 
 void read_prompts(const object_reader& body, text_request& to) {
   auto [texts, tokens] = read_text_or_tokens(body, "prompt", most_choices);
-  to.prompts = std::move(texts);
+  for (const auto& text : texts)
+    to.add_prompt(text);
   to.parameters.insert_or_assign("prompt_format", std::string{tokens ? "tokens" : "text"});
   if (to.size() > static_cast<std::size_t>(most_choices))
     body.reject("n", "asks for " + std::to_string(to.size()) + " answers in all",
@@ -53,6 +54,7 @@ expected<text_request> read_completion_request(const json& body) {
   read_logprobs_and_echo(reader, request);
   if (const auto format = reader.object("response_format"))
     read_format(*format, "json_schema", request);
+  check_size(reader, request);
   if (failure)
     return *std::move(failure);
   return request;

@@ -87,7 +87,7 @@ expected<response_request> read_response_request(const json& body) {
   read_template_arguments(reader, request);
   reader.object("metadata");
   read_fixed(reader);
-  request.prompts.push_back(write_document(read_input(reader)));
+  request.add_prompt(write_document(read_input(reader)));
   if (failure)
     return *std::move(failure);
   request.repeated = repeated(reader);

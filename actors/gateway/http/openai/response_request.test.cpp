@@ -21,7 +21,7 @@ response_request read(std::initializer_list<std::pair<const char*, json>> member
 
 json messages(const json& input, const json& instructions = nullptr) {
   const auto request = read({{"input", input}, {"instructions", instructions}});
-  return request.prompts.empty() ? json() : json::parse(request.prompts.front());
+  return request.prompts.empty() ? json() : json::parse(text_of(request.inference(0)));
 }
 
 TEST(response_request, is_a_chat) {

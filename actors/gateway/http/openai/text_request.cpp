@@ -85,11 +85,15 @@ void read_stream_options(const object_reader& body, text_request& to) {
 
 }  // namespace
 
+void text_request::add_prompt(std::string_view prompt) {
+  std::string data;
+  append_bytes(data, prompt);
+  prompts.push_back(buffer::take(std::move(data)));
+}
+
 inference_request text_request::inference(std::size_t index) const {
   const auto each = static_cast<std::size_t>(choices);
-  std::string data;
-  append_bytes(data, prompts[index / each]);
-  inference_request request{{tensor{"text_input", datatype::bytes, {1}, buffer::take(std::move(data))}}, parameters};
+  inference_request request{{tensor{"text_input", datatype::bytes, {1}, prompts[index / each]}}, parameters};
   // From the largest number on to the smallest, as no sum of signed ones may.
   if (seed)
     request.parameters.insert_or_assign("seed", static_cast<std::int64_t>(static_cast<std::uint64_t>(*seed) +
@@ -120,6 +124,18 @@ void read_choices(const object_reader& body, text_request& to) {
   to.choices = body.integer("n", 1, most_choices).value_or(1);
   if (auto grammar = body.text("grammar"))
     to.parameters.insert_or_assign("grammar", *std::move(grammar));
+}
+
+void check_size(const object_reader& body, const text_request& request) {
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : request.parameters)
+    if (const auto* text = std::get_if<std::string>(&value))
+      bytes += text->size();
+  if (request.size() > 1 && bytes > most_parameter_bytes / request.size())
+    body.reject("n",
+                "asks for " + std::to_string(request.size()) + " answers in all, each with " + std::to_string(bytes) +
+                    " bytes of parameters",
+                "ask for fewer, or leave some of tools, schema and grammar out");
 }
 
 void read_service_tier(const object_reader& body) {

@@ -15,6 +15,9 @@ namespace troupe::openai {
 /// A request for text is at most so many inference requests.
 inline constexpr std::int64_t most_choices = 128;
 
+/// Of their parameters, which each of them has for itself.
+inline constexpr std::size_t most_parameter_bytes = 64 << 20;
+
 inline constexpr std::size_t most_stops = 16;
 inline constexpr std::size_t longest_stop = 1024;  ///< bytes
 inline constexpr std::size_t most_biases = 1024;
@@ -24,13 +27,15 @@ inline constexpr std::int64_t most_top_logprobs = 20;
 /// the prompt and the seed.
 struct text_request {
   std::string model;
-  std::vector<std::string> prompts;  ///< one at least: the input `text_input`
-  std::int64_t choices = 1;          ///< of each prompt; in all not more than `most_choices`
-  parameter_map parameters;          ///< of the task "text generation"
+  std::vector<buffer> prompts;  ///< one at least: the data of the input `text_input`, which the choices share
+  std::int64_t choices = 1;     ///< of each prompt; in all not more than `most_choices`
+  parameter_map parameters;     ///< of the task "text generation"
   std::optional<std::int64_t> seed;
   bool stream = false;
   bool include_usage = false;  ///< at the end of a stream
   field_names names;           ///< what the parameters are called in the API
+
+  void add_prompt(std::string_view prompt);
 
   std::size_t size() const noexcept { return prompts.size() * static_cast<std::size_t>(choices); }
 
@@ -47,6 +52,10 @@ void read_sampling(const object_reader& body, text_request& to);
 /// `frequency_penalty`, `presence_penalty`, `logit_bias`, `stop`, `n`, `grammar` and `stream_options`, which chat and
 /// completions have.
 void read_choices(const object_reader& body, text_request& to);
+
+/// To be called last: no choice has parameters that are so long that all of them together would be too much for the
+/// node.
+void check_size(const object_reader& body, const text_request& request);
 
 /// `service_tier`: `auto` or `default`, which mean the same here.
 void read_service_tier(const object_reader& body);

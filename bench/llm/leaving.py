@@ -1,0 +1,85 @@
+"""How soon the place of a reader who leaves is another one's: all places are taken, one more waits, and somebody hangs up."""
+
+import http.client
+import json
+import random
+import socket
+import sys
+import threading
+import time
+
+from asking import OURS, PARALLEL, PATIENCE, Goal, percentile, user, words
+
+LEAVING = 40  # a round
+GOAL = 50     # ms
+
+
+class Reader:
+    """Reads an endless answer on a thread of its own, until it hangs up without a word."""
+
+    def __init__(self, side, key, prompt_words):
+        self.connection = http.client.HTTPConnection(side.address, timeout=PATIENCE)
+        body = {"model": side.model, "messages": [user(words(key, prompt_words))], "max_tokens": 4000, "temperature": 0,
+                "stream": True, "ignore_eos": True}
+        self.connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+        self.begun = threading.Event()
+        self.thread = threading.Thread(target=self._read)
+        self.thread.start()
+
+    def _read(self):
+        try:
+            response = self.connection.getresponse()
+            for line in response:
+                if line.startswith(b"data: "):
+                    self.begun.set()
+        except (OSError, http.client.HTTPException, AttributeError, ValueError):
+            pass
+
+    def hang_up(self):
+        self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(PATIENCE)
+        self.connection.close()
+
+
+def measure(given):
+    """{"left": ms from hanging up to the next one's token, "free": the same where a place is free}"""
+    side, left, free = given.sides[OURS], [], []
+    for number in range(given.rounds):
+        window(side, f"leaving {number}", left, free)
+        print(f"leaving: round {number + 1} of {given.rounds} done", file=sys.stderr)
+    return {"left": left, "free": free}
+
+
+def window(side, key, left, free):
+    chance = random.Random(key)
+    readers = [Reader(side, f"{key} {i}", 8) for i in range(PARALLEL)]
+    for reader in readers:
+        reader.begun.wait(PATIENCE)
+    try:
+        for number in range(LEAVING):
+            answers = []
+            waiting = threading.Thread(target=lambda: answers.append(side.ask([user(f"{key} {number} Yes?")], max_tokens=1)))
+            waiting.start()
+            time.sleep(0.1)
+            hung_up = time.monotonic()
+            readers.pop(chance.randrange(len(readers))).hang_up()
+            waiting.join(PATIENCE)
+            left.append((answers[0].pieces[0] - hung_up) * 1000)
+            free.append(side.ask([user(f"{key} {number} No?")], max_tokens=1).first * 1000)
+            # Every other one leaves while it is still being read.
+            readers.append(Reader(side, f"{key} {number} more", 8 if number % 2 else 800))
+            if number % 2:
+                readers[-1].begun.wait(PATIENCE)
+    finally:
+        for reader in readers:
+            reader.hang_up()
+
+
+def show(results):
+    print(f"\nfrom a reader's leaving to the first token of the one who waits for the place, ms; {PARALLEL - 1} others write")
+    print(f"{'':24}{'p50':>8}{'p99':>8}{'most':>8}")
+    for name, what in (("left", "somebody leaves"), ("free", "a place is free")):
+        values = results[name]
+        print(f"{what:24}{percentile(values, 0.5):>8.1f}{percentile(values, 0.99):>8.1f}{max(values):>8.1f}")
+    late = percentile(results["left"], 0.99) - percentile(results["free"], 0.5)
+    return [Goal(f"leaving: p99 of the place's being free ≤ {GOAL} ms", f"{late:.0f} ms", late <= GOAL)]

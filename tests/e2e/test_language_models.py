@@ -1,0 +1,207 @@
+"""Language models under fault: readers who leave, hosts that die, files that are broken."""
+
+import concurrent.futures
+import hashlib
+import http.client
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import threading
+import time
+
+import openai
+import pytest
+import tritonclient.grpc as triton
+
+from node import PATIENCE, Node
+from test_corrupted_models import flip_bits
+from test_hosts import eventually, hosts_of
+
+SEED = int(os.environ.get("TROUPE_SEED") or 7)
+MODEL = "smollm2"
+OFTEN = "[restart]\nintensity = 1000\n"
+
+
+@pytest.fixture
+def serve(program, smollm2):
+    """Starts a node with SmolLM2."""
+    nodes = []
+
+    def start(extra="", **settings):
+        node = Node(program, {"identity": 'skillset = "identity"\n'}, **settings)
+        nodes.append(node)
+        node.write_model(MODEL, (smollm2 / "model.toml").read_text() + extra, smollm2.glob("*.gguf"))
+        return node.start().wait_ready()
+
+    yield start
+    for node in nodes:
+        node.close()
+
+
+def client_of(node, **options):
+    return openai.OpenAI(base_url=f"http://{node.http_address}/v1", api_key="none", timeout=PATIENCE, **({"max_retries": 0} | options))
+
+
+def chat(text, **parameters):
+    return {"model": MODEL, "messages": [{"role": "user", "content": text}], "temperature": 0, "ignore_eos": True} | parameters
+
+
+class RawStream:
+    """A streaming chat over a plain socket, which can be left as people leave: without a word."""
+
+    def __init__(self, node, body):
+        host, _, port = node.http_address.rpartition(":")
+        self.socket = socket.create_connection((host, int(port)), PATIENCE)
+        text = json.dumps(body | {"stream": True}).encode()
+        self.socket.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                            b"Content-Length: %d\r\n\r\n" % len(text) + text)
+
+    def read(self):
+        """Some of what came; nothing at the end."""
+        return self.socket.recv(65536)
+
+    def leave(self):
+        self.socket.close()
+
+
+def test_readers_who_leave_cost_nobody_anything(serve):
+    node = serve()
+    chance = random.Random(SEED)
+    gaps, stop = [], threading.Event()
+
+    def stay():
+        """Reads one stream after another to its end, and notes the times between their pieces."""
+        with client_of(node) as client:
+            while not stop.is_set():
+                last = None
+                for _ in client.chat.completions.create(stream=True, **chat("Tell me of the sea.", max_tokens=60)):
+                    now = time.monotonic()
+                    if last:
+                        gaps.append(now - last)
+                    last = now
+
+    def come_and_leave(number):
+        mine = random.Random(SEED * 1000 + number)
+        prompt = "and then the fox went home " * mine.choice([1, 1, 200]) + str(number)
+        stream = RawStream(node, chat(prompt, max_tokens=400))
+        if mine.random() < 0.7:
+            stream.read()
+        time.sleep(mine.random() * 0.3)
+        stream.leave()
+
+    staying = threading.Thread(target=stay)
+    staying.start()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            list(pool.map(come_and_leave, range(200)))
+    finally:
+        stop.set()
+        staying.join(PATIENCE)
+    assert gaps, chance
+    # Nobody who left is still computed for: the one who comes now has the model to himself.
+    ended = node.log.events("request", model=MODEL)
+    assert sum(event.get("code") == "CANCELLED" for event in ended) >= 100
+    with client_of(node) as client:
+        assert client.chat.completions.create(**chat("Hello", max_tokens=4)).usage.completion_tokens == 4
+    assert node.stop() == 0
+
+
+def test_the_death_of_a_host_is_told_to_those_who_had_begun_to_read(serve):
+    node = serve(OFTEN)
+    with client_of(node) as client:
+        streams = [RawStream(node, chat(f"Tell me story number {i}.", max_tokens=400)) for i in range(4)]
+        for stream in streams:
+            assert b"200 OK" in stream.read()
+        # These wait for the end of a prompt; nothing was said to them yet.
+        long = "and then the fox went home " * 250
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            silent = [pool.submit(client.chat.completions.create, **chat(long + str(i), max_tokens=3)) for i in range(4)]
+            eventually(lambda: len(hosts_of(node)) == 1)
+            os.kill(hosts_of(node)[0], signal.SIGKILL)
+            for stream in streams:
+                rest = b""
+                while piece := stream.read():
+                    rest += piece
+                    if b'"error"' in rest and rest.endswith(b"0\r\n\r\n"):
+                        break
+                last = [line for line in rest.split(b"\n") if line.startswith(b"data: ")][-1]
+                failure = json.loads(last[len(b"data: "):])["error"]
+                assert failure["message"] and b"[DONE]" not in rest
+                stream.leave()
+            for one in silent:
+                assert one.result(PATIENCE).usage.completion_tokens == 3
+        assert client.chat.completions.create(**chat("Hello", max_tokens=4)).usage.completion_tokens == 4
+    assert node.stop() == 0
+
+
+def test_broken_files_harm_nobody(program, smollm2):
+    text = (smollm2 / "model.toml").read_text().replace('skillset = "text_generation"', 'skillset = "text_generation"\non_failure = "unavailable"')
+    [weights] = smollm2.glob("*.gguf")
+    with Node(program, {"identity": 'skillset = "identity"\n'}) as node:
+        node.start().wait_ready()
+        with triton.InferenceServerClient(node.address) as client:
+            for number in range(20):
+                chance = random.Random(SEED * 100 + number)
+                model = node.write_model("broken", text)
+                file = model / weights.name
+                shutil.copy(weights, file)
+                if chance.random() < 0.3:
+                    os.truncate(file, chance.choice([0, 3, 100, chance.randrange(file.stat().st_size)]))
+                    how = f"cut off after {file.stat().st_size}"
+                else:
+                    how = flip_bits(chance, file, file.stat().st_size)
+                digest = hashlib.sha256(file.read_bytes()).hexdigest()
+                (model / "model.toml").write_text(re.sub(r'sha256 = "[0-9a-f]+"', f'sha256 = "{digest}"', text))
+                try:
+                    client.load_model("broken", client_timeout=PATIENCE)
+                except triton.InferenceServerException as e:
+                    assert e.status() != "StatusCode.INTERNAL" or "host" in e.message(), (SEED, number, how, e.message())
+                assert client.is_server_live() and client.is_model_ready("identity"), (SEED, number, how)
+                shutil.rmtree(model)
+        assert node.stop() == 0
+
+
+def test_a_prompt_beyond_the_context_is_refused_at_once(serve):
+    node = serve()
+    with client_of(node) as client:
+        for text in ["word " * 20_000, "x" * (10 << 20)]:
+            with pytest.raises(openai.BadRequestError) as refused:
+                client.chat.completions.create(**chat(text))
+            assert refused.value.code == "context_length_exceeded"
+        assert client.chat.completions.create(**chat("Hello", max_tokens=2)).usage.completion_tokens == 2
+    assert node.stop() == 0
+
+
+@pytest.mark.parametrize("body, status", [
+    (b"{", 400),
+    (b'{"model": "smollm2", "messages": [{"role": "user", "content": "\xff"}]}', 400),
+    (b'{"model": "smollm2", "messages": [{"role": "user", "content": "\\ud800"}]}', 400),
+    (b'{"model": "smollm2", "messages": []}', 400),
+    (b'{"model": "smollm2", "messages": [{"role": "robot", "content": "x"}]}', 400),
+    (b'{"model": "smollm2", "messages": [{"role": "user", "content": "x"}], "temperature": NaN}', 400),
+    (b'{"model": "smollm2", "messages": [{"role": "user", "content": "x"}], "max_tokens": -1}', 400),
+    (b'{"model": "smollm2", "messages": [{"role": "user", "content": "x"}], "stop": [' + b'"a",' * 5000 + b'"a"]}', 400),
+    (b'{"model": "nobody", "messages": [{"role": "user", "content": "x"}]}', 404),
+])
+def test_bad_requests_have_an_error_of_the_apis_form(shared, body, status):
+    connection = http.client.HTTPConnection(shared.http_address, timeout=PATIENCE)
+    connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    assert answer.status == status
+    assert json.loads(answer.read())["error"]["message"]
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def shared(program, smollm2):
+    with Node(program, {}) as node:
+        node.write_model(MODEL, (smollm2 / "model.toml").read_text(), smollm2.glob("*.gguf"))
+        node.start().wait_ready()
+        yield node
+        with client_of(node) as client:
+            assert client.chat.completions.create(**chat("Hello", max_tokens=2)).usage.completion_tokens == 2
+        assert node.stop() == 0
