@@ -116,6 +116,8 @@ line_editor::line_editor() : state_(std::make_unique<state>()) {
   el_set(state_->line, EL_EDITOR, "emacs");
   el_set(state_->line, EL_HIST, history, state_->history);
   el_set(state_->line, EL_GETCFN, &state::read_character);
+  // Between two lines libedit would give the terminal back with lines of its own making.
+  el_set(state_->line, EL_SETTY, "-x", "-icanon", "-echo", nullptr);
 }
 
 line_editor::~line_editor() {

@@ -49,9 +49,9 @@ class Answer:
         """Seconds to the first piece."""
         return self.pieces[0] - self.asked
 
-    def gaps(self, since=0.0):
-        """Seconds between two pieces, the second of which came after a moment."""
-        return [b - a for a, b in zip(self.pieces, self.pieces[1:]) if b > since]
+    def gaps(self, begin, end):
+        """Seconds between two pieces, for each two that have some of this time between them."""
+        return [b - a for a, b in zip(self.pieces, self.pieces[1:]) if b > begin and a < end]
 
 
 class Side:
@@ -65,8 +65,8 @@ class Side:
         ticks = sum(sum(int(field) for field in stat[11:13]) for stat in stats_of(self.process.pid))
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def ask(self, messages, *, max_tokens, whole=False):
-        """Streams an answer of so many tokens to its end."""
+    def ask(self, messages, *, max_tokens, enough=None):
+        """Streams an answer of so many tokens to its end; or leaves with the piece that comes after the event `enough`."""
         body = {"model": self.model, "messages": messages, "max_tokens": max_tokens, "temperature": 0, "stream": True,
                 "ignore_eos": True, "stream_options": {"include_usage": True}}
         connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)
@@ -76,8 +76,8 @@ class Side:
             response = connection.getresponse()
             if response.status != 200:
                 raise Failed(f"{self.name} answered {response.status}: {response.read(500).decode(errors='replace')}")
-            read_stream(self.name, response, answer)
-        if answer.tokens != max_tokens:
+            left = read_stream(self.name, response, answer, enough)
+        if not left and answer.tokens != max_tokens:
             raise Failed(f"{self.name} answered with {answer.tokens} tokens instead of {max_tokens}")
         return answer
 
@@ -93,8 +93,8 @@ def stats_of(pid):
     return found
 
 
-def read_stream(name, response, answer):
-    """Reads server-sent events to the end of the stream."""
+def read_stream(name, response, answer, enough):
+    """Reads server-sent events to the end of the stream; true when it left before that."""
     done = False
     for line in response:
         now = time.monotonic()
@@ -108,11 +108,14 @@ def read_stream(name, response, answer):
             raise Failed(f"{name} broke off: {event['error']}")
         if any(choice["delta"].get("content") for choice in event["choices"]):
             answer.pieces.append(now)
+            if enough and enough.is_set():
+                return True
         if usage := event.get("usage"):
             answer.tokens, answer.prompt_tokens = usage["completion_tokens"], usage["prompt_tokens"]
             answer.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
     if not done:
         raise Failed(f"{name} ended a stream too early")
+    return False
 
 
 def together(*workers):

@@ -25,6 +25,7 @@ paths = ["plugins"]
 # Answers with what the last message, or the prompt, asks for.
 PARROT = '''
 import json
+import os
 from troupe_skillset import *
 
 class Parrot(Skillset):
@@ -55,6 +56,12 @@ class Parrot(Skillset):
                 token.check()
             case "command the terminal":
                 yield last("a\\x1b[31mb\\x07c\\u009bd\\ne\\tf")
+            case wish if wish.startswith("wait for "):
+                yield piece("I begin")
+                while not os.path.exists(wish.removeprefix("wait for ")):
+                    token.wait(0.01)
+                    token.check()
+                yield last(" and end")
             case "fail":
                 raise SkillsetError(Code.OUT_OF_RANGE, "the prompt is too long", "say less")
             case "fail later":
@@ -241,6 +248,17 @@ def test_ctrl_c_ends_an_answer_and_not_the_conversation(program, parrot):
         terminal.expect(r"alive\|\r\n")
         terminal.type("/exit\n")
         assert terminal.wait() == 0
+
+
+def test_what_is_typed_during_an_answer_is_read_after_it(program, parrot, tmp_path):
+    with chat(program, parrot) as terminal:
+        terminal.type(f"wait for {tmp_path}/it\n")
+        terminal.expect("I begin")
+        terminal.type("later\n\x04")
+        (tmp_path / "it").touch()
+        terminal.expect(r"later\|\r\n")
+        assert terminal.wait() == 0
+        assert "I begin and end\r\n" in terminal.screen, "nothing typed stands in it"
 
 
 def test_what_goes_wrong_is_told_and_forgotten(program, parrot):

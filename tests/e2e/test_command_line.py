@@ -96,7 +96,7 @@ def test_embed_needs_a_model_that_embeds(troupe, node):
 def test_infer_asks_the_model_for_what_the_input_does_not_say(troupe, embedder):
     answer = troupe("--target", embedder, "--json", "infer", "minilm", "--input", "text=hello", "--id", "a name")
     document = json.loads(answer.stdout)
-    assert (document["id"], document["parameters"]) == ("a name", {"truncated_texts": 0})
+    assert (document["id"], document["parameters"]) == ("a name", {"prompt_tokens": 3, "truncated_texts": 0})
     assert document["outputs"][0]["shape"] == [1, 384]
 
 
