@@ -243,6 +243,7 @@ std::optional<http_refusal> http_connection::admit(served_exchange& exchange) {
   auto pass = context_->keys->admit(view(parser_->get()[http::field::authorization]));
   if (pass) {
     request.client = pass->number();
+    exchange.asked_by(pass->name());
     pass_.emplace(*std::move(pass));
     return std::nullopt;
   }

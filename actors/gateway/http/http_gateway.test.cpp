@@ -16,6 +16,7 @@ namespace troupe {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 using testing::HasSubstr;
 using testing_support::await_http;
 using testing_support::http_client;
@@ -628,34 +629,34 @@ INSTANTIATE_TEST_SUITE_P(
                     chunk("1\r\nabc\r\n0\r\n\r\n"), chunk("1\na\n0\n\n\r\n"), chunk("1;\x01\r\na\r\n0\r\n\r\n"),
                     chunk("0\r\nContent-Length: 5\r\n\r\n"), chunk("0\r\nbad field\r\n\r\n")));
 
-INSTANTIATE_TEST_SUITE_P(
-    heads, http_rubbish,
-    testing::Values(bad_request{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400},
-                    bad_request{"GET\r\n\r\n", 400}, bad_request{"GET /hello\r\n\r\n", 400},
-                    bad_request{"GET  /hello HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{" GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{"G(T /hello HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{"GET /hello HTTP/1.1\nHost: h\n\n\r\n", 505},
-                    bad_request{"GET /hello HTTP/2.0\r\nHost: h\r\n\r\n", 505},
-                    bad_request{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
-                    bad_request{"GET /hello HTTP/0.9\r\nHost: h\r\n\r\n", 505},
-                    bad_request{"GET /hello http/1.1\r\nHost: h\r\n\r\n", 505},
-                    bad_request{"GET /hello HTTP/1.1\r\n\r\n", 400},
-                    bad_request{"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
-                    bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", 400},
-                    bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\n: x\r\n\r\n", 400},
-                    bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\na b: x\r\n\r\n", 400},
-                    bad_request{std::string{"GET /hello HTTP/1.1\r\nHost: h\r\nx: a\0b\r\n\r\n", 43}, 400},
-                    bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\nx: a\rb\r\n\r\n", 400},
-                    bad_request{"GET hello HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{"GET http:// HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{"GET /hello#x HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{"GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{"GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{"GET /%ff HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{"GET /hello\x01 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-                    bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\nExpect: miracles\r\n\r\n", 417}));
+INSTANTIATE_TEST_SUITE_P(heads, http_rubbish,
+                         testing::Values(bad_request{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400},
+                                         bad_request{"GET\r\n\r\n", 400}, bad_request{"GET /hello\r\n\r\n", 400},
+                                         bad_request{"GET  /hello HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{" GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{"G(T /hello HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{"GET /hello HTTP/1.1\nHost: h\n\n\r\n", 505},
+                                         bad_request{"GET /hello HTTP/2.0\r\nHost: h\r\n\r\n", 505},
+                                         bad_request{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+                                         bad_request{"GET /hello HTTP/0.9\r\nHost: h\r\n\r\n", 505},
+                                         bad_request{"GET /hello http/1.1\r\nHost: h\r\n\r\n", 505},
+                                         bad_request{"GET /hello HTTP/1.1\r\n\r\n", 400},
+                                         bad_request{"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
+                                         bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", 400},
+                                         bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\n: x\r\n\r\n", 400},
+                                         bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\na b: x\r\n\r\n", 400},
+                                         bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\nx: a\0b\r\n\r\n"s, 400},
+                                         bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\nx: a\rb\r\n\r\n", 400},
+                                         bad_request{"GET hello HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{"CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{"GET http:// HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{"GET /hello#x HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{"GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{"GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{"GET /%ff HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{"GET /hello\x01 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+                                         bad_request{"GET /hello HTTP/1.1\r\nHost: h\r\nExpect: miracles\r\n\r\n",
+                                                     417}));
 
 // -- Keys and origins
 

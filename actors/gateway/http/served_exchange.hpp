@@ -35,6 +35,9 @@ class served_exchange final : public http_exchange {
   void speak(bool keep_alive, bool chunks) noexcept;
   void close_afterwards() noexcept { keep_alive_ = false; }
 
+  /// Whose key came with the request, for the log.
+  void asked_by(const std::string& key) { key_ = key; }
+
   /// True when the connection goes on after this.
   bool keeps_alive() const noexcept { return keep_alive_ && stage_ == stage::complete; }
 
@@ -55,6 +58,7 @@ class served_exchange final : public http_exchange {
   cancel_scope& connection_scope_;
   cancel_scope scope_;
   http_request request_;
+  std::string key_;
   const steady_clock::time_point began_ = steady_clock::now();
   bool keep_alive_ = false;
   bool chunks_ = true;
