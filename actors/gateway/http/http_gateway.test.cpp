@@ -70,6 +70,8 @@ struct http_server_test : http_gateway_test {
     });
   }
 
+  ~http_server_test() override { end(); }
+
   awaitable<void> until_released(http_exchange& with) {
     ++running;
     const auto waited = co_await async(release.wait(), with.token(), boost::asio::use_awaitable);

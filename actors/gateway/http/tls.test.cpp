@@ -1,13 +1,13 @@
 #include "actors/gateway/http/gateway_test.hpp"
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ssl.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
 #include <gmock/gmock.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
 
 #include <cstdio>
 #include <filesystem>
@@ -70,6 +70,8 @@ struct tls_test : testing_support::http_gateway_test {
     trust.load_verify_file(files.chain);
     trust.set_verify_mode(asio::ssl::verify_peer);
   }
+
+  ~tls_test() override { end(); }
 
   using client = asio::ssl::stream<tcp::socket>;
 
