@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <random>
 #include <stdexcept>
 #include <vector>
@@ -70,11 +71,13 @@ struct http_server_test : http_gateway_test {
     });
   }
 
+  ~http_server_test() override { end(); }
+
   awaitable<void> until_released(http_exchange& with) {
     ++running;
     const auto waited = co_await async(release.wait(), with.token(), boost::asio::use_awaitable);
     if (!waited)
-      last_reason = waited.error();
+      keep(waited.error());
     --running;
     ++ended;
     http_response answer;
@@ -92,7 +95,7 @@ struct http_server_test : http_gateway_test {
     auto written = co_await with.write(piece);
     while (written)
       written = co_await with.write(piece);
-    last_reason = written.error();
+    keep(written.error());
     EXPECT_TRUE(with.token().cancelled());
     EXPECT_FALSE(co_await with.end());
     --running;
@@ -108,8 +111,14 @@ struct http_server_test : http_gateway_test {
     EXPECT_FALSE(co_await with.begin(200, std::move(none)));
     EXPECT_FALSE(co_await with.write("x"));
     EXPECT_FALSE(co_await with.end());
-    last_reason = second.error();
+    keep(second.error());
     ++ended;
+  }
+
+  /// Handlers run on several threads.
+  void keep(const error& why) {
+    const std::lock_guard lock{mutex};
+    last_reason = why;
   }
 
   /// Moves time on until something has come to the client.
@@ -123,6 +132,7 @@ struct http_server_test : http_gateway_test {
   std::atomic<int> calls = 0;
   std::atomic<int> running = 0;
   std::atomic<int> ended = 0;
+  std::mutex mutex;
   error last_reason;  // read once `ended` has counted
 };
 

@@ -71,6 +71,8 @@ struct tls_test : testing_support::http_gateway_test {
     trust.set_verify_mode(asio::ssl::verify_peer);
   }
 
+  ~tls_test() override { end(); }
+
   using client = asio::ssl::stream<tcp::socket>;
 
   std::unique_ptr<client> connect_tls() {
