@@ -6,11 +6,11 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <unistd.h>
 
 namespace troupe {
 namespace {
@@ -81,11 +81,13 @@ TEST_F(text_generation_test, warms_up) {
 }
 
 TEST_F(text_generation_test, embeds) {
-  const auto model = load({{"task", std::string{"embedding"}}, {"pooling", std::string{"mean"}}, {"context", std::int64_t{256}}});
+  const auto model =
+      load({{"task", std::string{"embedding"}}, {"pooling", std::string{"mean"}}, {"context", std::int64_t{256}}});
   EXPECT_TRUE(model->describe().batches);
   EXPECT_EQ(model->describe().outputs.front().shape, (std::vector<std::int64_t>{-1, 576}));
   const auto worker = *model->make_instance();
-  const std::vector<std::string> all{"The cat sleeps on the sofa.", "A kitten naps on the couch.", "Interest rates rose again in March."};
+  const std::vector<std::string> all{"The cat sleeps on the sofa.", "A kitten naps on the couch.",
+                                     "Interest rates rose again in March."};
   const auto together = respond(*worker, texts(all));
   ASSERT_TRUE(together) << together.error().cause;
   const auto vectors = vectors_of(*together);
@@ -97,7 +99,8 @@ TEST_F(text_generation_test, embeds) {
 }
 
 TEST_F(text_generation_test, embeds_tokens_and_counts_and_cuts) {
-  const auto model = load({{"task", std::string{"embedding"}}, {"pooling", std::string{"mean"}}, {"context", std::int64_t{16}}});
+  const auto model =
+      load({{"task", std::string{"embedding"}}, {"pooling", std::string{"mean"}}, {"context", std::int64_t{16}}});
   const auto worker = *model->make_instance();
   const auto weights = *llama::load(smollm2(*skills), {});
   const auto ids = llama::tokenize(*llama_model_get_vocab(weights.get()), "seven small words stand here", true, false);
@@ -122,13 +125,17 @@ TEST_F(text_generation_test, embeds_tokens_and_counts_and_cuts) {
 }
 
 TEST_F(text_generation_test, refuses_options_that_do_not_fit_together) {
-  EXPECT_NE(refused(smollm2(*skills, {{"context", std::int64_t{1'000'000}}})).cause.find("'context'"), std::string::npos);
-  EXPECT_NE(refused(smollm2(*skills, {{"context", std::int64_t{4096}}, {"cache_tokens", std::int64_t{2048}}})).cause.find("'cache_tokens'"), std::string::npos);
+  EXPECT_NE(refused(smollm2(*skills, {{"context", std::int64_t{1'000'000}}})).cause.find("'context'"),
+            std::string::npos);
+  EXPECT_NE(refused(smollm2(*skills, {{"context", std::int64_t{4096}}, {"cache_tokens", std::int64_t{2048}}}))
+                .cause.find("'cache_tokens'"),
+            std::string::npos);
 }
 
 TEST_F(text_generation_test, refuses_what_is_no_model) {
   auto settings = smollm2(*skills);
-  const auto file = std::filesystem::temp_directory_path() / ("troupe-no-model-" + std::to_string(::getpid()) + ".gguf");
+  const auto file =
+      std::filesystem::temp_directory_path() / ("troupe-no-model-" + std::to_string(::getpid()) + ".gguf");
   std::ofstream{file} << "GGUF and nothing else";
   settings.files["weights"] = file;
   EXPECT_EQ(refused(settings).code, status_code::invalid_argument);
