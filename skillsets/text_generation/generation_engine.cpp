@@ -294,13 +294,24 @@ bool generation_engine::make_room() {
 void generation_engine::choose() {
   for (auto one = texts_.begin(); one != texts_.end();) {
     const auto output = std::exchange(one->output, std::nullopt);
-    if (!output || one->writing->advance(*context_, *output)) {
+    if (!output || advance(*one, *output)) {
       ++one;
     } else {
       end(*one, true);
       one = texts_.erase(one);
     }
   }
+}
+
+/// False when that was the end of the text. Samplers and readers of calls throw where the model leaves the form that it
+/// is held to: that is the end of this text, and of no other.
+bool generation_engine::advance(text& one, std::int32_t output) try {
+  return one.writing->advance(*context_, output);
+} catch (const std::exception& e) {
+  one.writing->item().respond(make_error(status_code::internal,
+                                         std::string{"the model's reply can't be read: "} + e.what(),
+                                         "ask again, or for something simpler"));
+  return false;
 }
 
 }  // namespace troupe

@@ -46,6 +46,7 @@ class generation_engine final : public continuous_instance, private cache_memory
 
   /// RESOURCE_EXHAUSTED where there is no memory for it.
   static expected<std::unique_ptr<generation_engine>> make(const text_model& model, const engine_settings& settings);
+  ~generation_engine() override;
 
   std::size_t capacity() const noexcept override { return settings_.parallel; }
   expected<void> admit(work_item& item) override;
@@ -85,6 +86,7 @@ class generation_engine final : public continuous_instance, private cache_memory
   bool make_room();
   void settle(bool computed);
   void choose();
+  bool advance(text& one, std::int32_t output);
   void end(text& one, bool keep);
   void on_cancelled(text& one) noexcept;
   bool await_step();
@@ -106,9 +108,6 @@ class generation_engine final : public continuous_instance, private cache_memory
   std::atomic<bool> may_abort_ = false;   // where others would wait for a prompt that nobody wants
   std::atomic<std::size_t> awaited_ = 0;  // texts of the step that runs
   std::atomic<bool> abort_ = false;
-
- public:
-  ~generation_engine() override;
 };
 
 }  // namespace troupe
