@@ -101,6 +101,7 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
       return;
     const auto units = fill(into, refused);
     running_units_ += units;
+    running_ += static_cast<std::int64_t>(into.size());
     learn(units, now);
     tell_worker(now, told_by::other, woken);
   }
@@ -127,10 +128,16 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
     tell_worker(clock_.now(), told_by::other, woken);
   }
 
-  void ran(std::int64_t units, steady_clock::duration took) {
+  void ran(std::int64_t units, steady_clock::duration took, std::size_t pieces) {
     const std::lock_guard lock{mutex_};
     running_units_ = std::max<std::int64_t>(0, running_units_ - units);
+    running_ = std::max<std::int64_t>(0, running_ - static_cast<std::int64_t>(pieces));
     estimate_.ran(static_cast<double>(units), took, options_.workers);
+  }
+
+  void add_places(std::int64_t places) {
+    const std::lock_guard lock{mutex_};
+    places_ += places;
   }
 
   statistics stats() const {
@@ -208,11 +215,12 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
   }
 
   /// How long `work` would wait if it were admitted: for what runs, and for what is as urgent or more so; not at all
-  /// for a worker who waits for work himself.
+  /// for a worker who waits for work himself, or for a place.
   steady_clock::duration foretold_wait(const queued_work& work) const {
-    if (order_.empty() && !idle_.empty())
+    if ((order_.empty() && !idle_.empty()) || running_ + static_cast<std::int64_t>(order_.size()) < places_)
       return {};
-    std::int64_t ahead = running_units_;
+    // With places for several, the first of those that run to end makes room.
+    std::int64_t ahead = places_ > 0 ? running_units_ / std::max<std::int64_t>(1, running_) : running_units_;
     for (const auto& [priority, units] : units_of_priority_)
       if (priority <= work.priority)
         ahead += units;
@@ -329,7 +337,8 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
   /// Learns from how fast the queue drains while it isn't empty and every worker is at work: the first takes of those
   /// who were idle come one upon the other.
   void learn(std::int64_t units, steady_clock::time_point now) {
-    if (++takes_since_idle_ > options_.workers && backlog_since_)
+    const auto at_once = std::max(options_.workers, static_cast<std::size_t>(std::max<std::int64_t>(0, places_)));
+    if (++takes_since_idle_ > at_once && backlog_since_)
       estimate_.drained(static_cast<double>(units), now - *backlog_since_);
     backlog_since_ = order_.empty() ? std::nullopt : std::optional{now};
   }
@@ -390,6 +399,8 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
   std::int64_t units_ = 0;
   std::int64_t items_ = 0;
   std::int64_t running_units_ = 0;  // that were taken, and have not run yet
+  std::int64_t running_ = 0;        // the pieces of work that these are of
+  std::int64_t places_ = 0;
   std::uint64_t last_number_ = 0;
   std::optional<steady_clock::time_point> backlog_since_;  // the last take that left something
   std::uint64_t takes_since_idle_ = 0;
@@ -438,8 +449,12 @@ void request_queue::pass_on() {
   core_->pass_on();
 }
 
-void request_queue::ran(std::int64_t units, steady_clock::duration took) {
-  core_->ran(units, took);
+void request_queue::ran(std::int64_t units, steady_clock::duration took, std::size_t pieces) {
+  core_->ran(units, took, pieces);
+}
+
+void request_queue::add_places(std::int64_t places) {
+  core_->add_places(places);
 }
 
 request_queue::statistics request_queue::stats() const {

@@ -85,8 +85,12 @@ class request_queue {
   /// A worker that was told of a batch will not take it: somebody else is told.
   void pass_on();
 
-  /// Tells how long a batch of so many units ran, for the estimates.
-  void ran(std::int64_t units, steady_clock::duration took);
+  /// Tells how long `pieces` of work ran that were taken, a batch of so many units, for the estimates.
+  void ran(std::int64_t units, steady_clock::duration took, std::size_t pieces = 1);
+
+  /// A worker that takes one piece of work after the other has room for so many at once, or, with a negative number, no
+  /// longer. Who comes while there is a place is foretold no wait, although others run.
+  void add_places(std::int64_t places);
 
   statistics stats() const;
 

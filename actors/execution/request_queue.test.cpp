@@ -302,6 +302,27 @@ TEST_F(queue_test, foretells_the_wait_for_what_runs_too) {
   EXPECT_TRUE(queue().submit(make()));
 }
 
+TEST_F(queue_test, foretells_no_wait_while_there_is_a_place) {
+  options.max_wait = 1s;
+  teach(600ms);
+  queue().add_places(3);
+  for (const char name : {'a', 'b', 'c'}) {
+    submit(name);
+    EXPECT_EQ(take(), std::string{name});
+  }
+  submit('d');
+  const auto refused = queue().submit(make());
+  ASSERT_FALSE(refused) << "one of three has to end, and then the one that waits";
+  EXPECT_EQ(refused.error().cause, "the request was not admitted: it would wait about 1200 ms, longer than 1000 ms");
+  queue().ran(1, 600ms);
+  EXPECT_EQ(take(), "d");
+  submit('e');
+  queue().add_places(2);
+  submit('f');
+  queue().add_places(-5);
+  EXPECT_FALSE(queue().submit(make())) << "nobody has places any more: all that runs is waited for";
+}
+
 TEST_F(queue_test, what_is_put_back_has_its_old_place_and_is_not_counted_again) {
   options.capacity = 2;
   submit('a'), submit('b');

@@ -180,13 +180,14 @@ void batch_runner::execute() {
     run_items(0, items_.size(), all.token());
   }
   const auto took = steady_clock::now() - began;
+  const auto pieces = items_.size();
   if (!worker_->usable())
     give_back();
   for (const auto& item : items_)
     if (item.ended())
       model_->counts().request_executed(began - item.call()->admitted_at(), took);
   model_->counts().batch_executed(items, took);
-  model_->calls().ran(units, took);
+  model_->calls().ran(units, took, pieces);
   give_back();
 }
 

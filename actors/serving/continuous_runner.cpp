@@ -16,7 +16,13 @@ continuous_runner::continuous_runner(std::unique_ptr<instance> worker, std::shar
       pool_(std::move(pool)),
       share_(std::move(share)),
       ready_(model_->calls().ready()),
-      in_(engine_) {}
+      in_(engine_) {
+  model_->calls().add_places(static_cast<std::int64_t>(engine_.capacity()));
+}
+
+continuous_runner::~continuous_runner() {
+  model_->calls().add_places(-static_cast<std::int64_t>(engine_.capacity()));
+}
 
 // -- from any thread --------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ class continuous_runner final : public instance_runner,
  public:
   continuous_runner(std::unique_ptr<instance> worker, std::shared_ptr<served_model> model,
                     std::shared_ptr<executor_pool> pool, std::shared_ptr<executor_pool::share> share = {});
+  ~continuous_runner() override;
 
   void start() override { enqueue(); }
   void stop(const error& reason, std::function<void()> on_stopped) override;
