@@ -257,6 +257,21 @@ TEST(generation_engine, reads_a_beginning_that_it_knows_only_once) {
   EXPECT_GT(ours->counted().reused - before.reused, 400u);
 }
 
+TEST(generation_engine, writes_the_same_after_a_beginning_that_it_knew) {
+  std::string story;
+  for (int i = 0; i != 30; ++i)
+    story += "The fox went on to house number " + std::to_string(i) + ". ";
+  for (const std::size_t chunk : {8, 128}) {
+    auto with = settings();
+    with.chunk = chunk;
+    const auto fresh = alone(*engine(with), asking(story + "In the end"));
+    const auto ours = engine(with);
+    alone(*ours, asking(story + "Then", {{"max_tokens", std::int64_t{2}}}));
+    EXPECT_EQ(alone(*ours, asking(story + "In the end")), fresh);
+    EXPECT_GT(ours->counted().reused, 200u);
+  }
+}
+
 TEST(generation_engine, reads_a_beginning_once_for_those_that_come_together) {
   const auto ours = engine(settings());
   std::string story;
