@@ -61,9 +61,12 @@ bool tagged_reader::read_head(reply_delta& to, bool whole) {
     at_ = place::arguments;
     return true;
   }
-  if (whole)
-    // It was cut off before it said what it calls.
-    to.content += std::exchange(held_, {});
+  if (!whole)
+    return false;
+  // What was cut off before it said what it calls is nothing; anything else is content that begins like a call.
+  if (!held_.starts_with(opening) && !opening.starts_with(held_))
+    to.content += held_;
+  held_.clear();
   return false;
 }
 

@@ -59,7 +59,14 @@ TEST(tagged_reader, tells_calls_from_content_however_it_is_cut) {
 TEST(tagged_reader, gives_what_looks_like_a_call_and_is_none) {
   EXPECT_EQ(read_all("a <tool", [] { return 1; }).first, "a <tool");
   EXPECT_EQ(read_all("a <tools> b", [] { return 1; }).first, "a <tools> b");
-  EXPECT_EQ(read_all("<tool_call>\n{\"na", [] { return 3; }).first, "<tool_call>\n{\"na");
+  EXPECT_EQ(read_all("<tool_call> is a word", [] { return 3; }).first, "<tool_call> is a word");
+}
+
+TEST(tagged_reader, gives_nothing_of_a_call_that_was_cut_off_before_its_name) {
+  for (const auto* cut : {"<tool_call>", "<tool_call>\n{\"na"})
+    EXPECT_EQ(read_all(cut, [] { return 3; }).first, "");
+  const auto [content, calls] = read_all("<tool_call>\n{\"name\": \"wea", [] { return 3; });
+  EXPECT_EQ(content + std::to_string(calls.size()), "0");
 }
 
 TEST(tagged_reader, gives_the_arguments_that_there_are_of_a_call_that_was_cut_off) {

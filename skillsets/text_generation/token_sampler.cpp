@@ -28,7 +28,9 @@ common_params_sampling parameters_of(const sampling_settings& settings) {
   result.samplers.clear();
   if (settings.frequency_penalty != 0 || settings.presence_penalty != 0 || settings.repetition_penalty != 1)
     result.samplers.push_back(COMMON_SAMPLER_TYPE_PENALTIES);
-  if (settings.top_k > 0)
+  if (settings.temperature == 0)
+    result.top_k = 1;
+  if (result.top_k > 0)
     result.samplers.push_back(COMMON_SAMPLER_TYPE_TOP_K);
   if (settings.top_p < 1)
     result.samplers.push_back(COMMON_SAMPLER_TYPE_TOP_P);
