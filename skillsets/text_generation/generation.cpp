@@ -85,7 +85,9 @@ expected<void> generation::read_prompt() {
   } else if (request_.format != prompt_format::chat) {
     form_.grammar = request_.grammar;
   }
-  auto sampler = token_sampler::make(*model_.weights, request_.sampling, form_);
+  auto sampler =
+      token_sampler::make(*model_.weights, request_.sampling, form_,
+                          request_.sampling.ignore_eos ? std::span{model_.ends} : std::span<const llama_token>{});
   if (!sampler)
     return sampler.error();
   sampler_ = *std::move(sampler);

@@ -27,6 +27,7 @@ struct text_model {
   sampling_settings defaults;
   std::size_t context = 0;                 ///< tokens that a text has at most, its prompt included
   std::vector<std::string> control_words;  ///< such as `<|im_start|>`
+  llama::tokens ends;                      ///< the tokens that end a text
 };
 
 /// One text on its way: its prompt, the tokens chosen so far, and the answers that they become.

@@ -34,6 +34,7 @@ const text_model& model() {
     result.vocabulary = llama_model_get_vocab(result.weights.get());
     result.chats = *chat_template::of(*result.weights);
     result.control_words = llama::control_words(*result.vocabulary);
+    result.ends = llama::end_tokens(*result.vocabulary);
     result.context = 2048;
     return result;
   }();
@@ -440,6 +441,20 @@ TEST(generation_engine, keeps_biases_and_penalties) {
             text_of(std::vector{plain}));
   const auto loop = "a b a b a b a b a b a b";
   EXPECT_NE(alone(*ours, asking(loop, {{"frequency_penalty", 2.0}})), alone(*ours, asking(loop)));
+}
+
+TEST(generation_engine, goes_on_where_the_model_would_end) {
+  const auto ours = engine(settings());
+  const auto chat = R"([{"role":"user","content":"Name the capital of France."}])";
+  for (const double temperature : {0.0, 1.0}) {
+    recorded_item item{asking(chat, {{"prompt_format", std::string{"chat"}},
+                                     {"ignore_eos", true},
+                                     {"temperature", temperature},
+                                     {"max_tokens", std::int64_t{40}}})};
+    work_item* const batch[]{&item};
+    ASSERT_TRUE(ours->run(batch, {}));
+    EXPECT_EQ(parameter_of<std::int64_t>(**item.last, "completion_tokens"), 40);
+  }
 }
 
 TEST(generation_engine, writes_json_under_a_schema) {

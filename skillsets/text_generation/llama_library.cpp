@@ -180,4 +180,12 @@ std::vector<std::string> control_words(const llama_vocab& vocabulary) {
   return words;
 }
 
+tokens end_tokens(const llama_vocab& vocabulary) {
+  tokens result;
+  for (llama_token token = 0; token != llama_vocab_n_tokens(&vocabulary); ++token)
+    if (llama_vocab_is_eog(&vocabulary, token))
+      result.push_back(token);
+  return result;
+}
+
 }  // namespace troupe::llama

@@ -74,4 +74,7 @@ std::string piece(const llama_vocab& vocabulary, llama_token token, bool control
 /// The words that are no text, such as `<|im_start|>`.
 std::vector<std::string> control_words(const llama_vocab& vocabulary);
 
+/// The tokens that end a text.
+tokens end_tokens(const llama_vocab& vocabulary);
+
 }  // namespace troupe::llama

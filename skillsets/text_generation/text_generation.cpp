@@ -173,6 +173,7 @@ loaded load_writing(const model_settings& settings, llama::model_ptr weights) {
   model.chats = *std::move(chats);
   model.vocabulary = llama_model_get_vocab(weights.get());
   model.control_words = llama::control_words(*model.vocabulary);
+  model.ends = llama::end_tokens(*model.vocabulary);
   model.defaults = sampling_of(settings);
   model.weights = std::move(weights);
   return std::unique_ptr<loaded_model>{std::make_unique<writing_model>(std::move(model), *engine)};

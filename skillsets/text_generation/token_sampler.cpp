@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <numeric>
 
 namespace troupe {
@@ -70,16 +71,16 @@ json described(const llama_vocab& vocabulary, llama_token token, double logprob)
 
 }  // namespace
 
-token_sampler::token_sampler(const llama_model& model, bool always_likeliest)
+token_sampler::token_sampler(const llama_model& model, std::span<const llama_token> never)
     : vocabulary_(*llama_model_get_vocab(&model)),
-      always_likeliest_(always_likeliest),
+      never_(never.begin(), never.end()),
       chain_(nullptr, common_sampler_free) {}
 
 token_sampler::~token_sampler() = default;
 
 expected<std::unique_ptr<token_sampler>> token_sampler::make(const llama_model& model,
-                                                             const sampling_settings& settings,
-                                                             const text_form& form) try {
+                                                             const sampling_settings& settings, const text_form& form,
+                                                             std::span<const llama_token> never) try {
   const auto& vocabulary = *llama_model_get_vocab(&model);
   for (const auto& [token, bias] : settings.logit_bias)
     if (token >= llama_vocab_n_tokens(&vocabulary))
@@ -87,15 +88,13 @@ expected<std::unique_ptr<token_sampler>> token_sampler::make(const llama_model& 
                                                            ", but the model has " +
                                                            std::to_string(llama_vocab_n_tokens(&vocabulary)));
   auto parameters = parameters_of(settings);
-  if (settings.ignore_eos)
-    for (llama_token token = 0; token != llama_vocab_n_tokens(&vocabulary); ++token)
-      if (llama_vocab_is_eog(&vocabulary, token))
-        parameters.logit_bias.push_back({token, -INFINITY});
   const bool plain = settings.temperature == 0 && form.empty() && parameters.logit_bias.empty() &&
                      parameters.samplers.front() != COMMON_SAMPLER_TYPE_PENALTIES;
-  std::unique_ptr<token_sampler> result{new token_sampler{model, plain}};
+  std::unique_ptr<token_sampler> result{new token_sampler{model, never}};
   if (plain)
     return result;
+  for (const auto token : never)
+    parameters.logit_bias.push_back({token, -INFINITY});
   if (!form.empty()) {
     parameters.grammar = {form.begun.empty() ? COMMON_GRAMMAR_TYPE_USER : COMMON_GRAMMAR_TYPE_TOOL_CALLS, form.grammar};
     parameters.grammar_lazy = form.lazy;
@@ -114,13 +113,29 @@ expected<std::unique_ptr<token_sampler>> token_sampler::make(const llama_model& 
 }
 
 llama_token token_sampler::sample(llama_context& context, std::int32_t index) {
-  if (always_likeliest_) {
-    const auto* logits = llama_get_logits_ith(&context, index);
-    return static_cast<llama_token>(std::max_element(logits, logits + llama_vocab_n_tokens(&vocabulary_)) - logits);
-  }
+  if (!chain_)
+    return likeliest(
+        {llama_get_logits_ith(&context, index), static_cast<std::size_t>(llama_vocab_n_tokens(&vocabulary_))});
   const auto token = common_sampler_sample(chain_.get(), &context, index);
   common_sampler_accept(chain_.get(), token, true);
   return token;
+}
+
+llama_token token_sampler::likeliest(std::span<const float> logits) const {
+  const auto may_not = [&](llama_token token) {
+    return std::find(never_.begin(), never_.end(), token) != never_.end();
+  };
+  const auto first = static_cast<llama_token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  if (!may_not(first))
+    return first;
+  llama_token best = 0;
+  auto most = -std::numeric_limits<float>::infinity();
+  for (llama_token token = 0; token != llama_vocab_n_tokens(&vocabulary_); ++token)
+    if (const auto logit = logits[static_cast<std::size_t>(token)]; logit > most && !may_not(token)) {
+      best = token;
+      most = logit;
+    }
+  return best;
 }
 
 json token_logprobs(const llama_vocab& vocabulary, std::span<const float> logits, llama_token token,

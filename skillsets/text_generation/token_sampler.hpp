@@ -31,20 +31,23 @@ struct text_form {
 /// Chooses the tokens of one text.
 class token_sampler {
  public:
-  /// INVALID_ARGUMENT for a grammar that is none, and a bias of a token that the model doesn't have.
+  /// Tokens of `never` are not chosen. INVALID_ARGUMENT for a grammar that is none, and a bias of a token that the
+  /// model doesn't have.
   static expected<std::unique_ptr<token_sampler>> make(const llama_model& model, const sampling_settings& settings,
-                                                       const text_form& form);
+                                                       const text_form& form, std::span<const llama_token> never = {});
   ~token_sampler();
 
   /// Chooses the next token by what the model has computed for output `index`.
   llama_token sample(llama_context& context, std::int32_t index);
 
  private:
-  token_sampler(const llama_model& model, bool always_likeliest);
+  token_sampler(const llama_model& model, std::span<const llama_token> never);
+
+  llama_token likeliest(std::span<const float> logits) const;
 
   const llama_vocab& vocabulary_;
-  const bool always_likeliest_;  // and nothing else: then there is nothing to prepare
-  std::unique_ptr<common_sampler, void (*)(common_sampler*)> chain_;
+  const llama::tokens never_;
+  std::unique_ptr<common_sampler, void (*)(common_sampler*)> chain_;  // null where it is always the likeliest token
 };
 
 /// The log probability of a token and of the `most` likeliest ones, before any sampling setting, as OpenAI's API says
