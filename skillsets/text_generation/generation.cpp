@@ -62,7 +62,6 @@ expected<std::unique_ptr<generation>> generation::begin(const text_model& model,
 }
 
 expected<void> generation::read_prompt() {
-  std::vector<std::string> stops = request_.stop;
   auto done = request_.format == prompt_format::tokens ? read_tokens()
               : request_.format == prompt_format::chat ? read_chat()
                                                        : read_text(request_.input, false);
@@ -77,20 +76,26 @@ expected<void> generation::read_prompt() {
   if (request_.max_tokens)
     limit_ = std::min(limit_, static_cast<std::size_t>(*request_.max_tokens));
   text_.emplace(request_.stop);
-  if (request_.format != prompt_format::chat && !request_.json_schema.empty()) {
-    auto form = json_form(request_.json_schema);
-    if (!form)
-      return form.error();
-    form_ = *std::move(form);
-  } else if (request_.format != prompt_format::chat) {
-    form_.grammar = request_.grammar;
-  }
+  if (auto formed = request_.format == prompt_format::chat ? expected<void>{} : read_form(); !formed)
+    return formed;
   auto sampler =
       token_sampler::make(*model_.weights, request_.sampling, form_,
                           request_.sampling.ignore_eos ? std::span{model_.ends} : std::span<const llama_token>{});
   if (!sampler)
     return sampler.error();
   sampler_ = *std::move(sampler);
+  return {};
+}
+
+/// What a text without a chat is held to.
+expected<void> generation::read_form() {
+  form_.grammar = request_.grammar;
+  if (request_.json_schema.empty())
+    return {};
+  auto form = json_form(request_.json_schema);
+  if (!form)
+    return form.error();
+  form_ = *std::move(form);
   return {};
 }
 

@@ -59,6 +59,13 @@ void add_triggers(const llama_vocab& vocabulary, const text_form& form, common_p
     to.grammar_triggers.push_back({COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN, pattern});
 }
 
+/// Asked first, because the samplers of `common` leak where a grammar can't be parsed.
+bool is_grammar(const llama_vocab& vocabulary, const std::string& text) {
+  const std::unique_ptr<llama_sampler, void (*)(llama_sampler*)> parsed{
+      llama_sampler_init_grammar(&vocabulary, text.c_str(), "root"), llama_sampler_free};
+  return parsed != nullptr;
+}
+
 json described(const llama_vocab& vocabulary, llama_token token, double logprob) {
   const auto bytes = llama::piece(vocabulary, token, true);
   std::string text;
@@ -95,21 +102,22 @@ expected<std::unique_ptr<token_sampler>> token_sampler::make(const llama_model& 
     return result;
   for (const auto token : never)
     parameters.logit_bias.push_back({token, -INFINITY});
+  const llama::listener complaining;
+  if (!form.empty() && !is_grammar(vocabulary, form.grammar))
+    return make_error(status_code::invalid_argument,
+                      "parameter 'grammar' or 'json_schema' can't be used" + complaining.last(),
+                      "give fewer alternatives and repetitions, or correct the grammar");
   if (!form.empty()) {
     parameters.grammar = {form.begun.empty() ? COMMON_GRAMMAR_TYPE_USER : COMMON_GRAMMAR_TYPE_TOOL_CALLS, form.grammar};
     parameters.grammar_lazy = form.lazy;
     parameters.generation_prompt = form.begun;
     add_triggers(vocabulary, form, parameters);
   }
-  const llama::listener complaining;
   result->chain_.reset(common_sampler_init(&model, parameters));
-  if (!result->chain_)
-    return make_error(status_code::invalid_argument, "parameter 'grammar' is no grammar that can be used");
   return result;
 } catch (const std::exception& e) {
-  return make_error(status_code::invalid_argument,
-                    std::string{"parameter 'grammar' or 'json_schema' can't be used: "} + e.what(),
-                    "give fewer alternatives and repetitions, or correct the grammar");
+  return make_error(status_code::invalid_argument, std::string{"the text can't be held to its form: "} + e.what(),
+                    "correct the grammar, or give a simpler one");
 }
 
 llama_token token_sampler::sample(llama_context& context, std::int32_t index) {
