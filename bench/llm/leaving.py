@@ -10,7 +10,7 @@ import time
 
 from asking import OURS, PARALLEL, PATIENCE, Goal, percentile, user, words
 
-LEAVING = 40  # a round
+LEAVING = 20  # a round
 GOAL = 50     # ms
 
 
@@ -66,10 +66,9 @@ def window(side, key, left, free):
             waiting.join(PATIENCE)
             left.append((answers[0].pieces[0] - hung_up) * 1000)
             free.append(side.ask([user(f"{key} {number} No?")], max_tokens=1).first * 1000)
-            # Every other one leaves while it is still being read.
-            readers.append(Reader(side, f"{key} {number} more", 8 if number % 2 else 800))
-            if number % 2:
-                readers[-1].begun.wait(PATIENCE)
+            readers.append(Reader(side, f"{key} {number} more", 8 if number % 2 else 200))
+            # One who has no place yet would leave none.
+            readers[-1].begun.wait(PATIENCE)
     finally:
         for reader in readers:
             reader.hang_up()
