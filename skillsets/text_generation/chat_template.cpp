@@ -130,14 +130,6 @@ expected<json> read_tools(const generation_request& request) {
   return tools;
 }
 
-expected<text_form> form_of(const generation_request& request) {
-  if (!request.json_schema.empty())
-    return json_form(request.json_schema);
-  text_form form;
-  form.grammar = request.grammar;
-  return form;
-}
-
 void add_trigger(const common_grammar_trigger& trigger, text_form& to) {
   if (trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN)
     to.trigger_patterns.push_back(trigger.value);
@@ -145,6 +137,35 @@ void add_trigger(const common_grammar_trigger& trigger, text_form& to) {
     to.trigger_patterns.push_back("^(?:" + trigger.value + ")$");
   else
     to.trigger_words.push_back(trigger.value);
+}
+
+/// What the template itself holds calls to.
+expected<text_form> template_form(const common_chat_params& rendered) {
+  text_form form{rendered.grammar,
+                 rendered.grammar_lazy,
+                 {},
+                 {},
+                 rendered.preserved_tokens,
+                 rendered.grammar_lazy ? "" : rendered.generation_prompt};
+  for (const auto& trigger : rendered.grammar_triggers)
+    add_trigger(trigger, form);
+  return form;
+}
+
+common_chat_parser_params parser_of(const common_chat_params& rendered) {
+  common_chat_parser_params parameters{rendered};
+  parameters.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+  parameters.parser.load(rendered.parser);
+  return parameters;
+}
+
+void set_tools(json tools, const tool_choice& choice, common_chat_templates_inputs& to) {
+  if (!choice.function.empty())
+    std::erase_if(tools.get_ref<json::array_t&>(),
+                  [&](const json& tool) { return tool["function"]["name"] != choice.function; });
+  to.tools = common_chat_tools_parse_oaicompat(common_json::parse(tools.dump()));
+  to.tool_choice =
+      choice.how == tool_choice::kind::required ? COMMON_CHAT_TOOL_CHOICE_REQUIRED : COMMON_CHAT_TOOL_CHOICE_AUTO;
 }
 
 void set_arguments(const generation_request& request, common_chat_templates_inputs& to) {
@@ -180,69 +201,42 @@ expected<rendered_chat> chat_template::render(const generation_request& request)
   const auto tools = read_tools(request);
   if (!tools)
     return tools.error();
+  const bool template_has_tools = knows_tools_ && !tools->empty();
   common_chat_templates_inputs inputs;
   const auto& told = knows_tools_ ? *messages : tell_tools(*messages, *tools, request.choice);
   inputs.messages = common_chat_msgs_parse_oaicompat(common_json::parse(told.dump()));
   inputs.parallel_tool_calls = request.parallel_tool_calls;
   inputs.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
   set_arguments(request, inputs);
-  rendered_chat result;
-  if (knows_tools_ && !tools->empty()) {
-    auto offered = *tools;
-    if (!request.choice.function.empty())
-      std::erase_if(offered.get_ref<json::array_t&>(),
-                    [&](const json& tool) { return tool["function"]["name"] != request.choice.function; });
-    inputs.tools = common_chat_tools_parse_oaicompat(common_json::parse(offered.dump()));
-    inputs.tool_choice = request.choice.how == tool_choice::kind::required ? COMMON_CHAT_TOOL_CHOICE_REQUIRED
-                                                                           : COMMON_CHAT_TOOL_CHOICE_AUTO;
-  }
+  if (template_has_tools)
+    set_tools(*tools, request.choice, inputs);
   const auto rendered = common_chat_templates_apply(templates_.get(), inputs);
-  result.prompt = rendered.prompt;
-  result.stops = rendered.additional_stops;
-  if (knows_tools_ && !tools->empty()) {
-    result.form = {rendered.grammar,
-                   rendered.grammar_lazy,
-                   {},
-                   {},
-                   rendered.preserved_tokens,
-                   rendered.grammar_lazy ? "" : rendered.generation_prompt};
-    for (const auto& trigger : rendered.grammar_triggers)
-      add_trigger(trigger, result.form);
-  } else if (!tools->empty()) {
-    auto form = tool_grammar(*tools, request);
-    if (!form)
-      return form.error();
-    result.form = *std::move(form);
+  auto form = template_has_tools ? template_form(rendered)
+              : tools->empty()   ? form_of(request)
+                                 : tool_grammar(*tools, request);
+  if (!form)
+    return form.error();
+  rendered_chat result{rendered.prompt, *std::move(form), rendered.additional_stops, nullptr};
+  if (!tools->empty() && !template_has_tools)
     result.reader = std::make_unique<tagged_reader>();
-    return result;
-  } else {
-    auto form = form_of(request);
-    if (!form)
-      return form.error();
-    result.form = *std::move(form);
-  }
-  if ((knows_tools_ && !tools->empty()) || rendered.supports_thinking) {
-    common_chat_parser_params parameters{rendered};
-    parameters.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
-    parameters.parser.load(rendered.parser);
-    result.reader = std::make_unique<template_reader>(std::move(parameters));
-  } else {
+  else if (template_has_tools || rendered.supports_thinking)
+    result.reader = std::make_unique<template_reader>(parser_of(rendered));
+  else
     result.reader = std::make_unique<plain_reader>();
-  }
   return result;
 } catch (const std::exception& e) {
   return wrong(std::string{"the model's chat template refuses the chat: "} + shortened(e.what(), 300));
 }
 
-expected<text_form> json_form(const std::string& schema) try {
-  const auto parsed = parse_json(schema);
-  if (!parsed)
-    return parsed.error();
-  if (auto kept = check_schema(*parsed); !kept)
+expected<text_form> form_of(const generation_request& request) try {
+  if (request.json_schema.empty())
+    return text_form{.grammar = request.grammar};
+  const auto schema = parse_json(request.json_schema);
+  if (!schema)
+    return schema.error();
+  if (auto kept = check_schema(*schema); !kept)
     return kept.error();
-  text_form form;
-  form.grammar = json_schema_to_grammar(common_json::parse(schema), true);
-  return form;
+  return text_form{.grammar = json_schema_to_grammar(common_json::parse(request.json_schema), true)};
 } catch (const std::exception& e) {
   return wrong(std::string{"parameter 'json_schema' can't be made a grammar: "} + shortened(e.what(), 300));
 }

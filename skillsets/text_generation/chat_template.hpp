@@ -40,7 +40,8 @@ class chat_template {
   bool knows_tools_ = false;
 };
 
-/// The form of a JSON text under a schema that was checked: INVALID_ARGUMENT where it is too large for the engine.
-expected<text_form> json_form(const std::string& schema);
+/// What a request without tools holds its text to: its grammar or JSON schema, or nothing. INVALID_ARGUMENT for a
+/// schema that `check_schema` refuses, or that is too large for the engine.
+expected<text_form> form_of(const generation_request& request);
 
 }  // namespace troupe

@@ -76,26 +76,18 @@ expected<void> generation::read_prompt() {
   if (request_.max_tokens)
     limit_ = std::min(limit_, static_cast<std::size_t>(*request_.max_tokens));
   text_.emplace(request_.stop);
-  if (auto formed = request_.format == prompt_format::chat ? expected<void>{} : read_form(); !formed)
-    return formed;
+  if (request_.format != prompt_format::chat) {
+    auto form = form_of(request_);
+    if (!form)
+      return form.error();
+    form_ = *std::move(form);
+  }
   auto sampler =
       token_sampler::make(*model_.weights, request_.sampling, form_,
                           request_.sampling.ignore_eos ? std::span{model_.ends} : std::span<const llama_token>{});
   if (!sampler)
     return sampler.error();
   sampler_ = *std::move(sampler);
-  return {};
-}
-
-/// What a text without a chat is held to.
-expected<void> generation::read_form() {
-  form_.grammar = request_.grammar;
-  if (request_.json_schema.empty())
-    return {};
-  auto form = json_form(request_.json_schema);
-  if (!form)
-    return form.error();
-  form_ = *std::move(form);
   return {};
 }
 

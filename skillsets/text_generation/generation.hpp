@@ -62,7 +62,6 @@ class generation {
   expected<void> read_tokens();
   expected<void> read_text(std::string_view text, bool control);
   expected<void> read_chat();
-  expected<void> read_form();
   void note_logprobs(llama_context& context, std::int32_t index, llama_token token, std::size_t bytes);
   void give(std::string_view text, bool whole);
   void add(reply_delta delta);

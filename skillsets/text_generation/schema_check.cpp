@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <optional>
+#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace troupe {
@@ -276,9 +277,8 @@ class checker {
   }
 
   static expected<void> check_integer(const json& schema, const std::string& at) {
-    for (const auto* end : {"inimum", "aximum"})
-      if (schema.contains("m" + std::string{end}) &&
-          schema.contains((*end == 'i' ? "exclusiveM" : "exclusiveM") + std::string{end}))
+    for (const auto& [included, excluded] : {std::pair{"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}})
+      if (schema.contains(included) && schema.contains(excluded))
         return wrong(at, "has a bound twice");
     const auto least = integer_bound(schema, "minimum", "exclusiveMinimum", 1, -largest_integer, at);
     if (!least)

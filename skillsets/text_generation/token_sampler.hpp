@@ -20,10 +20,10 @@ namespace troupe {
 struct text_form {
   std::string grammar;
   bool lazy = false;
-  std::vector<std::string> trigger_words;
-  std::vector<std::string> trigger_patterns;  ///< of the whole text so far
-  std::vector<std::string> preserved;         ///< control words that triggers consist of
-  std::string begun;                          ///< what of the grammar the prompt has already
+  std::vector<std::string> trigger_words = {};
+  std::vector<std::string> trigger_patterns = {};  ///< of the whole text so far
+  std::vector<std::string> preserved = {};         ///< control words that triggers consist of
+  std::string begun = {};                          ///< what of the grammar the prompt has already
 
   bool empty() const noexcept { return grammar.empty(); }
 };
