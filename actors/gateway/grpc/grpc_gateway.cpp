@@ -1,7 +1,7 @@
 #include "actors/gateway/grpc/grpc_gateway.hpp"
 
-#include "actors/concurrency/await.hpp"
 #include "actors/concurrency/log.hpp"
+#include "actors/gateway/drain.hpp"
 #include "actors/gateway/grpc/inference_service.hpp"
 #include "actors/gateway/grpc/node_service.hpp"
 #include "actors/gateway/grpc/status.hpp"
@@ -158,20 +158,6 @@ void cut_off(gateway_state& state) {
     model->withdraw_cancelled();
 }
 
-/// Waits for the calls under way, as long as the drain; then for those that were cut off, as long as the grace.
-void drain(gateway_self* self, const cancel_token& skip_drain) {
-  const cancel_scope drain{after(self->state.settings.drain, skip_drain), skip_drain};
-  await(self, self->state.context->calls.drained(), drain.token(), [self, skip_drain](const expected<void>& drained) {
-    auto& state = self->state;
-    // A drain that is skipped from the beginning has not looked.
-    if (drained || state.context->calls.inside() == 0)
-      return close(self);
-    cut_off(state);
-    const cancel_scope grace{{.deadline = after(state.settings.grace, skip_drain), .shield = true}, skip_drain};
-    await(self, state.context->calls.drained(), grace.token(), [self](const expected<void>&) { close(self); });
-  });
-}
-
 void on_exit(gateway_self* self, const caf::error& reason, const cancel_token& skip_drain) {
   auto& state = self->state;
   if (state.exit_reason)
@@ -185,7 +171,9 @@ void on_exit(gateway_self* self, const caf::error& reason, const cancel_token& s
   state.context->calls.close();
   state.context->closing.cancel(shutting_down());
   log_event(spdlog::level::info, "draining", {{"gateway", "grpc"}, {"calls", state.context->calls.inside()}});
-  drain(self, skip_drain);
+  drain_calls(
+      self, state.context->calls, {state.settings.drain, state.settings.grace}, skip_drain,
+      [self] { cut_off(self->state); }, [self] { close(self); });
 }
 
 caf::behavior grpc_gateway(gateway_self* self, grpc_settings settings, gateway_links links, cancel_token skip_drain,

@@ -1,7 +1,7 @@
 #include "actors/gateway/http/http_gateway.hpp"
 
-#include "actors/concurrency/await.hpp"
 #include "actors/concurrency/log.hpp"
+#include "actors/gateway/drain.hpp"
 #include "actors/gateway/http/http_context.hpp"
 #include "actors/gateway/http/http_server.hpp"
 #include "actors/gateway/shutting_down.hpp"
@@ -103,20 +103,9 @@ void close(gateway_self* self) {
   self->quit(*self->state.exit_reason);
 }
 
-/// Waits for the requests under way, as long as the drain; then for those that were cut off, as long as the grace.
-void drain(gateway_self* self, const cancel_token& skip_drain) {
-  const auto& context = *self->state.context;
-  const cancel_scope drain{after(context.settings.drain, skip_drain), skip_drain};
-  await(self, context.exchanges.drained(), drain.token(), [self, skip_drain](const expected<void>& drained) {
-    auto& all = *self->state.context;
-    // A drain that is skipped from the beginning has not looked.
-    if (drained || all.exchanges.inside() == 0)
-      return close(self);
-    log_event(spdlog::level::warn, "drain ended", {{"gateway", "http"}, {"cancelled", all.exchanges.inside()}});
-    all.scope.cancel(shutting_down());
-    const cancel_scope grace{{.deadline = after(all.settings.grace, skip_drain), .shield = true}, skip_drain};
-    await(self, all.exchanges.drained(), grace.token(), [self](const expected<void>&) { close(self); });
-  });
+void cut_off(http_context& context) {
+  log_event(spdlog::level::warn, "drain ended", {{"gateway", "http"}, {"cancelled", context.exchanges.inside()}});
+  context.scope.cancel(shutting_down());
 }
 
 void on_exit(gateway_self* self, const caf::error& reason, const cancel_token& skip_drain) {
@@ -131,7 +120,10 @@ void on_exit(gateway_self* self, const caf::error& reason, const cancel_token& s
   state.context->exchanges.close();
   state.server->drain();
   log_event(spdlog::level::info, "draining", {{"gateway", "http"}, {"calls", state.context->exchanges.inside()}});
-  drain(self, skip_drain);
+  const auto& settings = state.context->settings;
+  drain_calls(
+      self, state.context->exchanges, {settings.drain, settings.grace}, skip_drain,
+      [self] { cut_off(*self->state.context); }, [self] { close(self); });
 }
 
 caf::behavior http_gateway(gateway_self* self, std::shared_ptr<http_context> context, cancel_token skip_drain,
