@@ -96,6 +96,11 @@ class Node:
             (model / file.name).symlink_to(file)
         return model
 
+    def openai_options(self, **others):
+        """How OpenAI's clients find the node; they try nothing again unless it is asked for."""
+        return {"base_url": f"http://{self.http_address}/v1", "api_key": "none is needed", "max_retries": 0,
+                "timeout": PATIENCE} | others
+
     def start(self, output=subprocess.PIPE):
         """Starts the process and returns at once; wait_ready() or wait() tell what became of it."""
         # Whatever ends the test, even SIGKILL, ends the node too; and a Ctrl-C in the terminal is the test's alone.

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-from node import PATIENCE, Node
+from node import Node
 
 QUESTION = "Name the capital of France."
 
@@ -29,8 +29,7 @@ def served(program, smollm2, minilm):
 @pytest.fixture
 def chat(served):
     def make(**options):
-        return ChatOpenAI(**{"base_url": f"http://{served.http_address}/v1", "api_key": "none is needed", "model": "smollm2",
-                             "temperature": 0, "max_retries": 0, "timeout": PATIENCE, "max_tokens": 200} | options)
+        return ChatOpenAI(**served.openai_options(model="smollm2", temperature=0, max_tokens=200) | options)
 
     return make
 

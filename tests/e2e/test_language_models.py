@@ -43,7 +43,7 @@ def serve(program, smollm2):
 
 
 def client_of(node, **options):
-    return openai.OpenAI(base_url=f"http://{node.http_address}/v1", api_key="none", timeout=PATIENCE, **({"max_retries": 0} | options))
+    return openai.OpenAI(**node.openai_options(**options))
 
 
 def chat(text, **parameters):

@@ -32,14 +32,9 @@ def served(program, smollm2):
         assert node.stop() == 0
 
 
-def options_of(node):
-    return {"base_url": f"http://{node.http_address}/v1", "api_key": "none is needed", "max_retries": 0,
-            "timeout": PATIENCE}
-
-
 @pytest.fixture
 def openai_client(served):
-    with openai.OpenAI(**options_of(served)) as made:
+    with openai.OpenAI(**served.openai_options()) as made:
         yield made
 
 
@@ -109,7 +104,7 @@ def test_a_stream_that_is_closed_ends_the_work(served, openai_client):
 
 def test_many_at_once_without_threads(served):
     async def run():
-        async with openai.AsyncOpenAI(**options_of(served)) as client:
+        async with openai.AsyncOpenAI(**served.openai_options()) as client:
             cities = ["France", "Italy", "Germany", "Japan", "Egypt", "Greece", "Norway", "Spain"]
             answers = await asyncio.gather(*[
                 client.chat.completions.create(messages=[{"role": "user", "content": f"Name the capital of {city}."}],

@@ -27,14 +27,9 @@ def node(program, minilm):
         assert shared.stop() == 0
 
 
-def options_of(node):
-    return {"base_url": f"http://{node.http_address}/v1", "api_key": "none is needed", "max_retries": 0,
-            "timeout": PATIENCE}
-
-
 @pytest.fixture
 def ai(node):
-    with openai.OpenAI(**options_of(node)) as client:
+    with openai.OpenAI(**node.openai_options()) as client:
         yield client
 
 
@@ -94,7 +89,7 @@ def test_more_texts_than_the_model_takes_at_once_are_answered_in_their_order(ai)
 
 def test_many_at_once_do_not_mix(node, golden):
     async def run():
-        async with openai.AsyncOpenAI(**options_of(node)) as ai:
+        async with openai.AsyncOpenAI(**node.openai_options()) as ai:
             return await asyncio.gather(*[
                 ai.embeddings.create(model=MODEL, input=text, extra_body={"truncate": True}) for text in golden[0]])
 

@@ -9,7 +9,7 @@ import jsonschema
 import openai
 import pytest
 
-from node import PATIENCE, Node
+from node import Node
 
 SEED = int(os.environ.get("TROUPE_SEED") or 7)
 MODEL = "smollm2"
@@ -57,7 +57,7 @@ def client(program, smollm2):
     with Node(program, {}) as node:
         node.write_model(MODEL, (smollm2 / "model.toml").read_text(), smollm2.glob("*.gguf"))
         node.start().wait_ready()
-        with openai.OpenAI(base_url=f"http://{node.http_address}/v1", api_key="none", timeout=PATIENCE, max_retries=2) as made:
+        with openai.OpenAI(**node.openai_options(max_retries=2)) as made:
             yield made
         assert node.stop() == 0
 
