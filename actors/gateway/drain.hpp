@@ -19,7 +19,8 @@ struct drain_times {
 /// `skip_drain` is cancelled; then has those that are left cut off, and waits for them as long as the grace. Calls
 /// `close` in the end, in the actor's context like `cut_off`. The calls live as long as the actor.
 template <class Self, class CutOff, class Close>
-void drain_calls(Self* self, gate& calls, drain_times times, const cancel_token& skip_drain, CutOff cut_off, Close close) {
+void drain_calls(Self* self, gate& calls, drain_times times, const cancel_token& skip_drain, CutOff cut_off,
+                 Close close) {
   const cancel_scope drain{after(times.drain, skip_drain), skip_drain};
   await(self, calls.drained(), drain.token(), [=, &calls](const expected<void>& drained) {
     // A drain that is skipped from the beginning has not looked.
