@@ -352,6 +352,19 @@ TEST_F(hosted_continuous, many_come_and_go_and_each_gets_what_it_asked_for) {
   }
 }
 
+TEST(host_process, gets_huge_pages_unless_the_environment_says_what_malloc_does) {
+  const auto tunables = [] {
+    const auto shell = host_process::start({"/bin/sh", {"-c", "echo tunables=$GLIBC_TUNABLES."}}, "m");
+    EXPECT_TRUE(shell);
+    (*shell)->wait(std::chrono::minutes{1});
+    return (*shell)->end().cause;
+  };
+  EXPECT_THAT(tunables(), HasSubstr("tunables=glibc.malloc.hugetlb=1."));
+  setenv("GLIBC_TUNABLES", "glibc.malloc.check=0", 1);
+  EXPECT_THAT(tunables(), HasSubstr("tunables=glibc.malloc.check=0."));
+  unsetenv("GLIBC_TUNABLES");
+}
+
 TEST(host_process, stress_many_are_started_and_killed) {
   std::vector<std::jthread> threads;
   for (int t = 0; t != 3; ++t)
