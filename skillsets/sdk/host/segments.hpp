@@ -97,8 +97,8 @@ class segment_pool {
 };
 
 /// The other side's segments, mapped once, and the buffers that view them. When the last reference to such a buffer is
-/// gone, wherever that is, its segment is to be released. What is in one the other side could change all the same, if it
-/// broke the rules: so nothing may be read from it that has to be right, or the same when it is read again.
+/// gone, wherever that is, its segment is to be released. What is in one the other side could change all the same, if
+/// it broke the rules: so nothing may be read from it that has to be right, or the same when it is read again.
 /// Thread-safe; buffers may outlive it.
 class segment_views {
  public:

@@ -226,7 +226,8 @@ TEST_F(segments_test, can_be_released_once_and_by_whom_they_were_lent_to) {
   EXPECT_TRUE(here.heed({.released = {last}}));
   EXPECT_EQ(wrong(here, {.released = {last}}), "the other process lets go of segment 1, which it doesn't have");
   auto loan = here.own.lend(bytes_of(std::string(9000, 'x')));
-  EXPECT_EQ(wrong(here, {.released = {loan->number()}}), "the other process lets go of segment 2, which it doesn't have")
+  EXPECT_EQ(wrong(here, {.released = {loan->number()}}),
+            "the other process lets go of segment 2, which it doesn't have")
       << "it has not been sent";
 }
 
@@ -314,7 +315,8 @@ TEST_F(segments_test, can_be_written_by_those_alone_who_made_them) {
 
 // -- many at once -----------------------------------------------------------------------------------------------------
 
-/// One side sends, and another thread of the other side looks at what came for a while, and sees that it stays as it is.
+/// One side sends, and another thread of the other side looks at what came for a while, and sees that it stays as it
+/// is.
 TEST_F(segments_test, stress_nothing_changes_while_it_is_looked_at) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
