@@ -30,7 +30,7 @@ constexpr milliseconds steps_at_once{20};
 constexpr int most_at_once = 64;
 
 /// Gives an answer of the host to the item that it is for. True when that was its last word, which is ours where the
-/// outputs are wrong.
+/// outputs are wrong, or too much.
 expected<bool> pass_on(const wire::Answer& answer, work_item& item, const signature& what,
                        const std::shared_ptr<const void>& owner, const attachments& files, segment_views& segments) {
   if (answer.has_failure()) {
@@ -42,8 +42,12 @@ expected<bool> pass_on(const wire::Answer& answer, work_item& item, const signat
     return true;
   }
   auto response = host::from_wire(answer.response(), owner, files, &segments);
-  if (!response)
+  if (!response && response.error().code != status_code::resource_exhausted)
     return response.error();
+  if (!response) {
+    item.respond(response.error());
+    return true;
+  }
   if (auto right = validate_outputs(response->outputs, what); !right) {
     item.respond(right.error());
     return true;
@@ -56,7 +60,8 @@ expected<bool> pass_on(const wire::Answer& answer, work_item& item, const signat
 expected<bool> drop(const wire::Answer& answer, const std::shared_ptr<const void>& owner, const attachments& files,
                     segment_views& segments) {
   const auto response = host::from_wire(answer.response(), owner, files, &segments);
-  return response ? expected<bool>{false} : response.error();
+  const bool fine = response || response.error().code == status_code::resource_exhausted;
+  return fine ? expected<bool>{false} : response.error();
 }
 
 error out_of_order() {
@@ -300,6 +305,8 @@ expected<std::unique_ptr<host_connection>> host_connection::start(const host_com
 
 expected<wire::Loaded> host_connection::load(const model_settings& settings, const cancel_token& token) {
   const turn mine{*this};
+  if (settings.host.memory_mib > 0)
+    segments_.others.bound_files(settings.host.memory_mib << 20);
   wire::ToHost question;
   host::to_wire(settings, *question.mutable_load());
   question.mutable_load()->set_attachments(true);

@@ -238,11 +238,13 @@ int segments_of(pid_t process) {
 struct sharing_host : host_test {
   sharing_host() : mine(scope_options{.clock = &time}) {}
 
-  void begin(const std::string& mode = "shares") {
+  void begin(const std::string& mode = "shares", std::uint64_t memory_mib = 0) {
     auto started = host_connection::start(fixture(mode), "m", limits, mine.token());
     ASSERT_TRUE(started) << started.error().message();
     host = *std::move(started);
-    ASSERT_TRUE(host->load({}, mine.token()));
+    model_settings settings;
+    settings.host.memory_mib = memory_mib;
+    ASSERT_TRUE(host->load(settings, mine.token()));
     child = testing_support::children().front();
   }
 
@@ -332,6 +334,19 @@ TEST_F(sharing_host, that_never_releases_gets_files_when_there_is_no_more) {
     ASSERT_TRUE(answer) << answer.error().message();
   }
   EXPECT_EQ(segments_of(getpid()), 5) << "four of 16 MiB that it keeps, and one of its own";
+  EXPECT_TRUE(host->usable());
+}
+
+TEST_F(sharing_host, that_gives_more_than_it_may_have_fails_the_request_alone) {
+  begin("shares", 80);
+  std::vector<expected<inference_response>> answers;
+  for (int i = 0; i != 9; ++i)
+    answers.push_back(ask('x', std::size_t{16} << 20));
+  for (int i = 0; i != 9; ++i)  // four in segments, five in files
+    ASSERT_TRUE(answers[static_cast<std::size_t>(i)]) << i;
+  EXPECT_EQ(ask('x', std::size_t{16} << 20).error().code, status_code::resource_exhausted);
+  answers.pop_back();
+  EXPECT_TRUE(ask('x', std::size_t{16} << 20));
   EXPECT_TRUE(host->usable());
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 namespace troupe::host {
@@ -108,7 +109,8 @@ expected<buffer> data_of(const wire::Tensor& from, datatype type, const tensor_s
   if (from.has_segment())
     return view(from, type, with.files, with.segments);
   if (from.has_attachment())
-    return with.files.view(from.attachment(), from.attached_bytes());
+    return with.segments ? with.segments->view(with.files, from.attachment(), from.attached_bytes())
+                         : with.files.view(from.attachment(), from.attached_bytes());
   return buffer{std::as_bytes(std::span{from.data().data(), from.data().size()}), with.owner};
 }
 
@@ -122,16 +124,19 @@ expected<tensor> read(const wire::Tensor& from, const tensor_source& with) {
   return tensor{from.name(), *type, {from.shape().begin(), from.shape().end()}, *std::move(data)};
 }
 
+/// All are read, also when one can't be: what is in a segment has to be seen to be released.
 template <class From>
 expected<std::vector<tensor>> tensors_from_wire(const From& from, const tensor_source& with) {
   std::vector<tensor> result;
+  std::optional<error> failure;
   for (const auto& each : from) {
     auto one = read(each, with);
-    if (!one)
-      return one.error();
-    result.push_back(*std::move(one));
+    if (one)
+      result.push_back(*std::move(one));
+    else if (!failure)
+      failure = one.error();
   }
-  return result;
+  return failure ? expected<std::vector<tensor>>{*failure} : result;
 }
 
 template <class From>

@@ -52,7 +52,8 @@ void tell(shared_segments& segments, Message& to) {
 
 /// The bytes of tensors are copied into the message, or where they are many and the other side can take it, into one of
 /// `files`, which may be a segment. They are viewed where they arrive: `owner` keeps the message alive, and `segments`
-/// are those that the other side may use. DATA_LOSS for a file or a segment that can't be used.
+/// are those that the other side may use. DATA_LOSS for a file or a segment that can't be used, RESOURCE_EXHAUSTED when
+/// that is too much.
 void to_wire(const inference_request& request, wire::Request& to, attachments* files = nullptr);
 expected<inference_request> from_wire(const wire::Request& from, const std::shared_ptr<const void>& owner,
                                       const attachments& files = {}, segment_views* segments = nullptr);

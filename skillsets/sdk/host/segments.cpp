@@ -1,5 +1,7 @@
 #include "skillsets/sdk/host/segments.hpp"
 
+#include "skillsets/sdk/host/attachments.hpp"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -218,11 +220,18 @@ class segment_views::table {
     }
   }
 
+  void let_go_of_file(std::uint64_t size) noexcept {
+    const std::lock_guard lock{mutex};
+    file_bytes -= size;
+  }
+
   mutable std::mutex mutex;
   std::map<std::uint32_t, segment> segments;  // guarded by mutex, as are the next
   std::size_t bytes = 0;                      // of all of them
   std::vector<std::uint32_t> released;        // that the other side doesn't know of yet
   std::vector<std::uint32_t> returned;        // the same
+  std::uint64_t file_bytes = 0;               // of files that are no segments
+  std::uint64_t most_file_bytes = ~std::uint64_t{0};
 };
 
 /// What keeps a segment from being released.
@@ -238,6 +247,21 @@ class segment_views::use {
   const std::shared_ptr<table> table_;
   const std::uint32_t number_;
   const std::shared_ptr<const mapping> memory_;
+};
+
+/// What counts a file for as long as it is looked at.
+class segment_views::file_use {
+ public:
+  file_use(std::shared_ptr<table> of, std::uint64_t size) : table_(std::move(of)), size_(size) {}
+  ~file_use() { table_->let_go_of_file(size_); }
+  file_use(const file_use&) = delete;
+  file_use& operator=(const file_use&) = delete;
+
+  buffer file;
+
+ private:
+  const std::shared_ptr<table> table_;
+  const std::uint64_t size_;
 };
 
 segment_views::segment_views() : table_(std::make_shared<table>()) {}
@@ -289,6 +313,31 @@ expected<buffer> segment_views::view(std::uint32_t number, std::uint64_t size) {
   const auto owner = std::make_shared<use>(table_, number, segment.memory);
   segment.now = table::state::looked_at;
   return buffer{bytes.first(size), owner};
+}
+
+void segment_views::bound_files(std::size_t most) {
+  const std::lock_guard lock{table_->mutex};
+  table_->most_file_bytes = most;
+}
+
+expected<buffer> segment_views::view(const attachments& files, std::uint32_t number, std::uint64_t size) {
+  {
+    const std::lock_guard lock{table_->mutex};
+    const auto most = table_->most_file_bytes;
+    if (size > most || table_->file_bytes > most - size)
+      return make_error(status_code::resource_exhausted,
+                        "with " + std::to_string(size) + " bytes more than the " + std::to_string(most) +
+                            " of the other process's would be in use that it may have",
+                        "ask for less at once, or let the model's process have more memory");
+    table_->file_bytes += size;
+  }
+  // Counted first: to map it may be what takes the memory.
+  const auto used = std::make_shared<file_use>(table_, size);
+  auto viewed = files.view(number, size);
+  if (!viewed)
+    return viewed;
+  used->file = *std::move(viewed);
+  return buffer{used->file.bytes(), used};
 }
 
 expected<void> segment_views::drop(std::uint32_t number) {

@@ -17,6 +17,8 @@
 /// file's pages costs more than filling them. host.proto, at `Segments`, has the rules.
 namespace troupe {
 
+class attachments;
+
 /// The most that one side has at once, and that the other side lets it have.
 inline constexpr std::size_t most_segments = 64;
 inline constexpr std::size_t most_segment_bytes = std::size_t{64} << 20;
@@ -116,6 +118,12 @@ class segment_views {
   /// The first bytes of one. DATA_LOSS when there is no such one, it is shorter, or it has not been released since.
   expected<buffer> view(std::uint32_t number, std::uint64_t size);
 
+  /// How many bytes of the other side's files may be looked at at once, those in segments left out.
+  void bound_files(std::size_t most);
+
+  /// Of a file that is no segment: as `attachments::view`, and RESOURCE_EXHAUSTED beyond the bound.
+  expected<buffer> view(const attachments& files, std::uint32_t number, std::uint64_t size);
+
   /// The other side has given one up. DATA_LOSS when there is no such one, or somebody still looks at it.
   expected<void> drop(std::uint32_t number);
 
@@ -130,6 +138,7 @@ class segment_views {
  private:
   class table;
   class use;
+  class file_use;
 
   const std::shared_ptr<table> table_;
 };
