@@ -105,7 +105,7 @@ class embedding_instance final : public instance {
         return make_error(tokens.error().code, "text " + std::to_string(added.size()) + " " + tokens.error().cause,
                           tokens.error().remedy);
       if (tokens->size() > settings_.context) {
-        tokens->resize(settings_.context);
+        cut(*tokens);
         ++job.truncated;
       }
       job.tokens += static_cast<std::int64_t>(tokens->size());
@@ -142,6 +142,14 @@ class embedding_instance final : public instance {
       tokens.push_back(id.get<llama_token>());
     }
     return tokens;
+  }
+
+  /// Cuts off what is more than a text may have. The mark that ends every text stays at its end.
+  void cut(llama::tokens& tokens) const {
+    const auto last = tokens.back();
+    tokens.resize(settings_.context);
+    if ((llama_vocab_get_attr(&vocabulary_, last) & LLAMA_TOKEN_ATTR_CONTROL) != 0)
+      tokens.back() = last;
   }
 
   std::size_t end_of_batch(const std::vector<piece_of_work>& texts, std::size_t from) const {
