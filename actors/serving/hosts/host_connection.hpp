@@ -64,6 +64,9 @@ class host_connection {
   /// From any thread.
   void interrupt() noexcept;
 
+  /// What the host measured at the end of what it did last, as `instance::measure`.
+  void measure(std::span<double> values) const noexcept;
+
   /// False once the host has ended, or had to be killed.
   bool usable() const noexcept { return !broken_.load(std::memory_order_acquire); }
 
@@ -84,6 +87,7 @@ class host_connection {
 
   void wake() const noexcept;
   error give_up(const error& why);
+  expected<bool> take_done(const host::v1::Done& done, std::optional<error>& failure);
 
   const patience limits_;
   std::unique_ptr<host_process> process_;
@@ -94,6 +98,7 @@ class host_connection {
   outgoing_frames outgoing_;
   std::vector<admitted> admitted_;
   std::uint32_t last_number_ = 0;
+  std::vector<double> measured_;  // a place for each of the model's metrics
   std::atomic<bool> interrupted_ = false;
 };
 

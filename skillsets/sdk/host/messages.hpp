@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 /// Between the contract's types and their messages (host.proto). What comes from the other process is checked: wrong
 /// words are INVALID_ARGUMENT.
@@ -38,6 +39,9 @@ expected<signature> from_wire(const wire::Signature& from);
 /// Limits and linear cost; a cost that is a function stays where it is.
 void to_wire(const batch_policy& policy, wire::Loaded& to);
 batch_policy batching_of(const wire::Loaded& from);
+
+void to_wire(const std::vector<metric_spec>& metrics, wire::Loaded& to);
+std::vector<metric_spec> metrics_of(const wire::Loaded& from);
 
 /// The bytes of tensors are copied into the message, or where they are many and the other side can take it, into one of
 /// `files`. They are viewed where they arrive: `owner` keeps the message alive. DATA_LOSS for a file that can't be
