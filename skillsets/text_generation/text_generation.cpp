@@ -91,6 +91,8 @@ class writing_model final : public loaded_model {
     return {.limits = {.items = static_cast<std::int64_t>(settings_.parallel)}, .cost = nullptr};
   }
 
+  std::vector<metric_spec> metrics() const override { return generation_engine::metrics(); }
+
  private:
   const text_model model_;
   const engine_settings settings_;
@@ -113,6 +115,8 @@ class embedding_model final : public loaded_model {
     return {.limits = {.items = 64, .units = static_cast<std::int64_t>(settings_.batch_tokens)},
             .cost = linear_cost{2, 4, static_cast<std::int64_t>(settings_.context)}};
   }
+
+  std::vector<metric_spec> metrics() const override { return embedding_metrics(); }
 
   inference_request warm_up() const override {
     std::string text;

@@ -1,6 +1,7 @@
 """Language models under fault: readers who leave, hosts that die, files that are broken."""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import http.client
 import json
@@ -121,13 +122,18 @@ def test_readers_who_leave_cost_nobody_anything(serve):
 class EventStream:
     """A streaming chat, read as browsers read server-sent events; http.client sees to it that its chunks are whole."""
 
-    def __init__(self, node, body):
+    def __init__(self, node, body, *, wait=True):
         self.connection = http.client.HTTPConnection(node.http_address, timeout=PATIENCE)
         self.connection.request("POST", "/v1/chat/completions", json.dumps(body | {"stream": True}),
                                 {"Content-Type": "application/json"})
-        self.response = self.connection.getresponse()
-        assert self.response.status == 200
-        self.text = ""
+        self.text, self.response = "", None
+        if wait:
+            self.begin()
+            assert self.response.status == 200
+
+    def begin(self):
+        """Waits for the beginning of the answer."""
+        self.response = self.response or self.connection.getresponse()
 
     def next(self):
         """The data of the next event; None at the end of the stream. An event is one line of data and an empty one."""
@@ -150,6 +156,59 @@ class EventStream:
             if piece:
                 return None
         return data
+
+
+def tokens_in(data):
+    """Of an event of a stream that has been asked for log probabilities: each token has one."""
+    return sum(len((choice.get("logprobs") or {}).get("content") or ()) for choice in json.loads(data)["choices"])
+
+
+def test_no_token_is_computed_for_readers_who_have_left(serve, troupe):
+    # With `exact` what the others read can be compared, to the last token.
+    node = serve("[options]\nparallel = 6\ncontext = 1024\nexact = true\n")
+    chance = random.Random(SEED)
+    leavers, in_a_step = 24, 128
+
+    def measured():
+        lines = troupe("--target", node.address, "metrics").stdout.splitlines()
+        start = "troupe_skillset_text_generation_"
+        return {line.partition("{")[0].removeprefix(start): float(line.split()[-1])
+                for line in lines if line.startswith(start)}
+
+    def leave(number, pieces, pause):
+        """Reads so many pieces, says that nothing more is wanted, and counts the tokens that came until the node heard it."""
+        text = ("and then the fox went home " * 100 if pieces == 0 else "Tell me a story about ") + str(number)
+        stream = EventStream(node, body_of(text, max_tokens=600, logprobs=True), wait=pieces > 0)
+        read = sum(tokens_in(stream.next()) for _ in range(pieces))
+        time.sleep(pause)
+        stream.connection.sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(http.client.HTTPException, ConnectionError):
+            stream.begin()
+            while stream.response.status == 200 and (data := stream.next()) and "error" not in json.loads(data):
+                read += tokens_in(data)
+        stream.connection.close()
+        return read
+
+    with client_of(node) as client, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        stay = lambda i: client.chat.completions.create(**chat(f"What is the number {i} like?", max_tokens=40))
+        right = [stay(i).choices[0].message.content for i in range(6)]
+        before = measured()
+        plans = [(number, chance.choice([0, 1, 2, 5, 12]), chance.random() * 0.3) for number in range(leavers)]
+        leaving = [pool.submit(leave, *plan) for plan in plans]
+        stayed = [pool.submit(stay, i) for i in range(6)]
+        answers = [one.result(PATIENCE) for one in stayed]
+        read = sum(one.result(PATIENCE) for one in leaving)
+        last = stay(0)
+        eventually(lambda: measured()["running_texts"] == 0)
+        after = measured()
+    assert [answer.choices[0].message.content for answer in answers] == right
+    more = {name: after[name] - before[name] for name in after}
+    wanted = sum(answer.usage.completion_tokens for answer in [*answers, last])
+    # For each of them the step may end that ran when they left, and what it gave before may be on its way to them.
+    assert 0 <= more["generated_tokens_total"] - wanted - read <= 2 * leavers, (SEED, more, wanted, read)
+    reading = sum(pieces == 0 for _, pieces, _ in plans)
+    assert more["discarded_tokens_total"] <= leavers - reading + in_a_step * reading, (SEED, more)
+    assert node.stop() == 0
 
 
 def test_the_death_of_a_host_is_told_to_those_who_had_begun_to_read(serve):
