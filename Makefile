@@ -59,7 +59,7 @@ bench-serve: setup  ## measure what serving costs, cancels and overload
 
 bench-faults:  ## measure what the death of host processes costs
 	@tools/setup --python
-	@tools/build release troupe troupe-node troupe-host text_embedding
+	@tools/build release troupe troupe-node troupe-host text_embedding text_generation
 	@bench/faults/run --build build/release
 
 bench-llm:  ## compare a language model in the node with llama.cpp's own server

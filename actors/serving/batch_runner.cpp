@@ -60,7 +60,8 @@ batch_runner::batch_runner(std::unique_ptr<instance> worker, std::shared_ptr<ser
         // What belongs to a sequence may come on an actor's thread, which nothing runs on.
         return !input.sequence && worker_->immediate(input);
       }),
-      ready_(model_->calls().ready()) {}
+      ready_(model_->calls().ready()),
+      measured_(model_->metrics()) {}
 
 void batch_runner::stop(const error& reason, std::function<void()> on_stopped) {
   request_queue::batch running;
@@ -188,6 +189,7 @@ void batch_runner::execute() {
       model_->counts().request_executed(began - item.call()->admitted_at(), took);
   model_->counts().batch_executed(items, took);
   model_->calls().ran(units, took, pieces);
+  measured_.take(*worker_);
   give_back();
 }
 

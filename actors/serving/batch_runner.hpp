@@ -54,8 +54,9 @@ class batch_runner final : public instance_runner,
   const std::shared_ptr<executor_pool::share> share_;
   const std::function<bool(const queued_work&)> is_immediate_;
   request_queue::ready_operation ready_;  // begun whenever there is nothing to do
-  std::vector<running_item> items_;       // of the batch that runs
-  std::vector<work_item*> view_;          // of what of it runs together
+  instance_metrics::part measured_;
+  std::vector<running_item> items_;  // of the batch that runs
+  std::vector<work_item*> view_;     // of what of it runs together
   std::mutex mutex_;
   request_queue::batch batch_;  // guarded by mutex_, as are the next
   bool stopping_ = false;

@@ -16,6 +16,7 @@ continuous_runner::continuous_runner(std::unique_ptr<instance> worker, std::shar
       pool_(std::move(pool)),
       share_(std::move(share)),
       ready_(model_->calls().ready()),
+      measured_(model_->metrics()),
       in_(engine_) {
   model_->calls().add_places(static_cast<std::int64_t>(engine_.capacity()));
 }
@@ -190,6 +191,7 @@ void continuous_runner::step() {
     end_all(done ? make_error(status_code::unavailable, "the instance broke") : done.error());
   else if (!done)
     settle(done.error(), size == 1);
+  measured_.take(engine_);
   forget_ended();
 }
 

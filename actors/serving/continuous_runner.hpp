@@ -63,6 +63,7 @@ class continuous_runner final : public instance_runner,
   const std::shared_ptr<executor_pool> pool_;
   const std::shared_ptr<executor_pool::share> share_;
   request_queue::ready_operation ready_;
+  instance_metrics::part measured_;
   std::list<guest> guests_;  // in the order of their coming
   continuous_work in_;       // those of them who are in
 

@@ -25,7 +25,7 @@ struct continuous_runner_test : testing::Test {
     model_folder folder;
     folder.name = "m";
     model = std::make_shared<served_model>(std::move(folder), [] {});
-    testing_support::make_ready(*model, counting_instance::describe());
+    testing_support::make_ready(*model, counting_instance::describe(), {}, counting_instance::metrics());
   }
 
   std::shared_ptr<continuous_runner> start(std::size_t capacity = 2) {
@@ -83,6 +83,21 @@ struct continuous_runner_test : testing::Test {
   std::function<expected<void>(std::size_t)> then = [](std::size_t) { return expected<void>{}; };  // what they do
   std::function<expected<void>(std::size_t)> on_step = [](std::size_t) { return expected<void>{}; };
 };
+
+TEST_F(continuous_runner_test, tells_after_each_step_what_its_instance_measures) {
+  hold_steps();
+  const auto call = submit(3);
+  const auto runner = start();
+  stepping.acquire();
+  EXPECT_EQ(model->metrics().read(), (std::vector<double>{0, 0}));
+  step();
+  EXPECT_EQ(model->metrics().read(), (std::vector<double>{1, 1}));
+  step();
+  go.release();
+  EXPECT_EQ(last_number(*call), 3);
+  await([&] { return model->metrics().read() == std::vector<double>{3, 0}; });
+  stop(*runner);
+}
 
 TEST_F(continuous_runner_test, answers_what_was_queued_before_and_comes_after_it_started) {
   const auto before = submit(3);

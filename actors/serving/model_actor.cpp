@@ -11,6 +11,7 @@
 #include "actors/serving/served_model.hpp"
 #include "actors/serving/skillset_catalog.hpp"
 #include "actors/supervision/supervisor.hpp"
+#include "skillsets/sdk/validate.hpp"
 
 #include <caf/actor_cast.hpp>
 #include <caf/actor_system.hpp>
@@ -86,6 +87,8 @@ load_result load(const model_folder& folder, load_trial* trial, const cancel_tok
     auto loaded = folder.skills->load(settings_of(folder), token);
     if (!loaded)
       return {nullptr, loaded.error()};
+    if (const auto valid = validate_metrics((*loaded)->metrics()); !valid)
+      return {nullptr, valid.error()};
     return {std::shared_ptr<loaded_model>{*std::move(loaded)}, std::nullopt};
   } catch (const std::exception& e) {
     return {nullptr, make_error(status_code::internal, std::string{"loading failed: "} + e.what())};
@@ -173,7 +176,7 @@ restart_backoff backoff_of(const restart_settings& settings) {
 void begin_instances(model_self* self) {
   auto& state = self->state;
   const auto& folder = state.model->folder();
-  state.model->set_described(state.loaded->describe(), state.loaded->batching());
+  state.model->set_described(state.loaded->describe(), state.loaded->batching(), state.loaded->metrics());
   const instance_place where{state.pool, state.pool->open_share({folder.name, folder.weight, folder.threads})};
   std::vector<child_spec> specs;
   // The first to start, and the last to stop: instances may hold what belongs to it.

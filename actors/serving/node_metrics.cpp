@@ -35,10 +35,6 @@ class families {
     add(name, help, MetricType::Counter, std::move(of)).counter.value = static_cast<double>(value);
   }
 
-  void seconds_counter(const char* name, const char* help, labels of, double value) {
-    add(name, help, MetricType::Counter, std::move(of)).counter.value = value;
-  }
-
   void gauge(const char* name, const char* help, labels of, double value) {
     add(name, help, MetricType::Gauge, std::move(of)).gauge.value = value;
   }
@@ -47,6 +43,17 @@ class families {
     auto& to = add(name, help, MetricType::Summary, std::move(of)).summary;
     to.sample_count = total.count;
     to.sample_sum = static_cast<double>(total.ns) / 1e9;
+  }
+
+  /// What a skillset measures. Models of one may measure different things by one name: the first says what it is.
+  void measured(const std::string& name, const metric_spec& what, labels of, double value) {
+    const bool counts = what.is == metric_spec::kind::counter;
+    const auto type = counts ? MetricType::Counter : MetricType::Gauge;
+    const auto family = "skillset_" + name + "_" + what.name + (counts ? "_total" : "");
+    if (const auto known = places_.find(family); known != places_.end() && all_[known->second].type != type)
+      return;
+    auto& metric = add(family, what.help, type, std::move(of));
+    (counts ? metric.counter.value : metric.gauge.value) = value;
   }
 
   /// By powers of two.
@@ -71,10 +78,10 @@ class families {
   std::vector<MetricFamily> take() && { return std::move(all_); }
 
  private:
-  ClientMetric& add(const char* name, const char* help, MetricType type, labels of) {
+  ClientMetric& add(const std::string& name, const std::string& help, MetricType type, labels of) {
     const auto [at, is_new] = places_.emplace(name, all_.size());
     if (is_new)
-      all_.push_back({std::string{"troupe_"} + name, help, type, {}});
+      all_.push_back({"troupe_" + name, help, type, {}});
     auto& metrics = all_[at->second].metric;
     metrics.emplace_back();
     metrics.back().label = std::move(of);
@@ -128,6 +135,25 @@ void collect_done(const labels& of, const model_statistics::snapshot& done, fami
   to.counter("batches_retried_total", "Batches that failed and were run again in halves", of, done.retried);
 }
 
+/// A skillset's name as a part of a metric's.
+std::string metric_name_of(std::string_view skillset) {
+  std::string name{skillset};
+  for (auto& c : name)
+    if ((c < 'a' || c > 'z') && (c < '0' || c > '9'))
+      c = '_';
+  return name;
+}
+
+void collect_measured(const labels& of, const served_model& model, families& to) {
+  const auto& specs = model.metrics().specs();
+  if (specs.empty())
+    return;
+  const auto name = metric_name_of(model.folder().skills->name());
+  const auto values = model.metrics().read();
+  for (std::size_t i = 0; i != specs.size(); ++i)
+    to.measured(name, specs[i], of, values[i]);
+}
+
 void collect(served_model& model, families& to) {
   const labels of{{"model", model.name()}, {"version", model.version()}};
   to.gauge("model_ready", "1 while the model is READY", of, model.ready() ? 1 : 0);
@@ -135,8 +161,10 @@ void collect(served_model& model, families& to) {
   to.gauge("stuck_instances", "Instances in the node's own process that go on with work that was cancelled", of,
            static_cast<double>(stuck.now));
   to.counter("instances_stuck_total", "How often an instance became that", of, stuck.ever);
-  if (model.describe())
+  if (model.describe()) {
     collect_queue(of, model.calls(), to);
+    collect_measured(of, model, to);
+  }
   collect_done(of, model.counts().read(), to);
 }
 

@@ -4,6 +4,7 @@
 #include "actors/execution/executor_pool.hpp"
 #include "actors/serving/router.hpp"
 #include "actors/serving/testing.hpp"
+#include "skillsets/sdk/testing.hpp"
 
 #include <gtest/gtest.h>
 
@@ -153,6 +154,28 @@ TEST_F(node_metrics_test, a_child_that_runs_again_after_it_failed_was_restarted)
   report("m/1", report_context::child_terminated);
   report("", report_context::shutdown);
   EXPECT_EQ(counter("troupe_supervisor_ends_total", {{"supervisor", "m"}}), 1);
+}
+
+TEST_F(node_metrics_test, shows_what_instances_measure_by_the_name_of_their_skillset) {
+  testing_support::counting_skillset skills;
+  const auto add_measuring = [&](const char* name, std::vector<metric_spec> what) {
+    model_folder folder;
+    folder.name = name;
+    folder.skills = testing_support::borrowed(skills);
+    auto model = std::make_shared<served_model>(std::move(folder), [] {});
+    routes->insert(model);
+    make_ready(*model, {}, {}, std::move(what));
+    return model;
+  };
+  testing_support::counting_instance engine;
+  engine.steps = 3;
+  const auto model = add_measuring("m", testing_support::counting_instance::metrics());
+  instance_metrics::part one{model->metrics()};
+  one.take(engine);
+  EXPECT_EQ(counter("troupe_skillset_counting_steps_total", {{"model", "m"}, {"version", "1"}}), 3);
+  EXPECT_EQ(find("troupe_skillset_counting_guests", {{"model", "m"}})->gauge.value, 0);
+  add_measuring("other", {{"steps_total", "Is called as the counter is", metric_spec::kind::gauge}});
+  EXPECT_FALSE(find("troupe_skillset_counting_steps_total", {{"model", "other"}})) << "a family is of one kind";
 }
 
 }  // namespace

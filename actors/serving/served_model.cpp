@@ -38,6 +38,7 @@ struct served_model::description {
   signature what;
   batch_policy how;
   request_queue calls;
+  instance_metrics metrics;
 };
 
 std::string_view to_string(model_state state) noexcept {
@@ -83,6 +84,10 @@ const batch_policy& served_model::batching() const noexcept {
 
 request_queue& served_model::calls() const noexcept {
   return description_.load(std::memory_order_acquire)->calls;
+}
+
+instance_metrics& served_model::metrics() const noexcept {
+  return description_.load(std::memory_order_acquire)->metrics;
 }
 
 error served_model::why_not_ready() const {
@@ -191,9 +196,10 @@ void served_model::count_cancelled(const error& why, cancel_stage stage) noexcep
                             stage);
 }
 
-void served_model::set_described(signature what, batch_policy how) {
+void served_model::set_described(signature what, batch_policy how, std::vector<metric_spec> metrics) {
   const auto options = options_of(folder_, how);
-  owned_description_.reset(new description{std::move(what), std::move(how), request_queue{options}});
+  owned_description_.reset(
+      new description{std::move(what), std::move(how), request_queue{options}, instance_metrics{std::move(metrics)}});
   description_.store(owned_description_.get(), std::memory_order_release);
 }
 

@@ -3,6 +3,7 @@
 #include "actors/concurrency/error.hpp"
 #include "actors/concurrency/gate.hpp"
 #include "actors/execution/request_queue.hpp"
+#include "actors/serving/instance_metrics.hpp"
 #include "actors/serving/model_folder.hpp"
 #include "actors/serving/model_statistics.hpp"
 #include "skillsets/sdk/skillset.hpp"
@@ -17,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace troupe {
 
@@ -113,6 +115,9 @@ class served_model : public std::enable_shared_from_this<served_model> {
   request_queue& calls() const noexcept;
   model_statistics& counts() noexcept { return counts_; }
 
+  /// What its instances measure themselves. Only once the model was described.
+  instance_metrics& metrics() const noexcept;
+
   /// For its instances: one has not ended in time what was cancelled at `since`, and can't be made to; then it has.
   void instance_stuck(steady_clock::time_point since);
   void instance_free(steady_clock::time_point since);
@@ -121,9 +126,9 @@ class served_model : public std::enable_shared_from_this<served_model> {
   /// Counts a request that was stopped for that reason.
   void count_cancelled(const error& why, cancel_stage stage) noexcept;
 
-  /// For the model's actor: it is known what the model takes and gives, and how. To be called once, before instances
-  /// are made.
-  void set_described(signature what, batch_policy how);
+  /// For the model's actor: it is known what the model takes and gives, how, and what it measures. To be called once,
+  /// before instances are made.
+  void set_described(signature what, batch_policy how, std::vector<metric_spec> metrics = {});
 
   /// For the owner of a stateful model's sequences: it has begun, in place of one that was there before.
   void set_sequences(std::shared_ptr<sequence_owner> owner);

@@ -132,9 +132,10 @@ inline std::shared_ptr<skillset> borrowed(skillset& skills) {
 }
 
 /// Makes a model ready as its actor does.
-inline void make_ready(served_model& model, signature what = {}, batch_policy how = {}) {
+inline void make_ready(served_model& model, signature what = {}, batch_policy how = {},
+                       std::vector<metric_spec> metrics = {}) {
   if (!model.describe())
-    model.set_described(std::move(what), std::move(how));
+    model.set_described(std::move(what), std::move(how), std::move(metrics));
   model.set_ready();
 }
 

@@ -26,10 +26,12 @@ class Setting:
     """What a section is given."""
     build: pathlib.Path
     model: pathlib.Path
+    smollm2: pathlib.Path
     folder: pathlib.Path
     python: str
     rounds: int
     seconds: float
+    cases: list  # of the section kills; none: all
 
     def program(self, name):
         return self.build / "bin" / name

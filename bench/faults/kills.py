@@ -1,4 +1,4 @@
-"""kill -9 of a host while eight requests are under way, again and again; one and two instances, two models."""
+"""kill -9 of a host while eight requests are under way, again and again; one and two instances, three models."""
 
 import os
 import random
@@ -7,9 +7,11 @@ import statistics
 import sys
 import time
 
+import chats
 from asking import Goal, Node, asking, call, hosts_of, lost, milliseconds, percentile, until, write_models, wrong
 
-CASES = [("identity", "numbers", 1), ("identity", "numbers", 2), ("MiniLM", "text", 1), ("MiniLM", "text", 2)]
+CASES = [("identity", "numbers", 1), ("identity", "numbers", 2), ("MiniLM", "text", 1), ("MiniLM", "text", 2),
+         ("SmolLM2", "chat", 1)]
 COLD_LOADS = 3
 AFTERWARDS = 0.5  # seconds of a window after an instance is there again
 PAUSE_GOAL, PAUSE_GOAL_OF_TWO, OTHERS_GOAL = 1.3, 0.5, 1.5
@@ -19,6 +21,11 @@ def measure(given):
     """{(model, instances): figures}"""
     results, cold = {}, {}
     for name, kind, instances in CASES:
+        if given.cases and name not in given.cases:
+            continue
+        if kind == "chat":
+            results[name, instances] = chats.measure(given)
+            continue
         folder = given.folder / f"kills-{name}-{instances}"
         write_models(given, folder, kind, instances)
         with Node(given.build, folder, log_level="off") as node:

@@ -81,6 +81,21 @@ struct option_spec {
   double most = 0;                   ///< of a number, included; both 0: any
 };
 
+/// Something that instances of a model count or gauge, beyond what the platform counts of every model.
+struct metric_spec {
+  enum class kind : std::uint8_t {
+    counter,  ///< since the instance was made; never falls
+    gauge,    ///< now
+  };
+
+  std::string name;  ///< up to 64 lower-case letters, digits and `_`, the first one a letter, such as `prompt_tokens`
+  std::string help;  ///< what it is, in up to 256 printable characters of ASCII
+  kind is = kind::counter;
+};
+
+/// A model may have so many.
+inline constexpr std::size_t most_metrics = 32;
+
 /// What a host process that runs an instance of a model is allowed.
 struct host_settings {
   std::uint64_t memory_mib = 0;  ///< that it may allocate; 0: not bounded
@@ -170,6 +185,11 @@ class instance {
   /// Has `on_broken` called, at most once and from any thread, when that happens; to be called before the first `run`.
   virtual void watch(std::function<void(error)> on_broken) { static_cast<void>(on_broken); }
 
+  /// What it measures at this moment, in the order of its model's `metrics()`, of which there is a place for each.
+  /// Asked between two batches, or steps, on the thread that has it; must be quick. Values that are no numbers, and
+  /// counters that fall, are not believed.
+  virtual void measure(std::span<double> values) const noexcept { static_cast<void>(values); }
+
   /// This instance, where it works step by step; null where it works on batches.
   virtual continuous_instance* continuous() noexcept { return nullptr; }
 };
@@ -254,6 +274,11 @@ class loaded_model {
 
   /// How requests run together; one at a time unless it is overridden.
   virtual batch_policy batching() const { return {}; }
+
+  /// What its instances measure, always the same: `most_metrics` at most, no name twice. The node shows each as
+  /// `troupe_skillset_` with the skillset's name and its own, summed over the instances; what one has counted stays
+  /// when it ends.
+  virtual std::vector<metric_spec> metrics() const { return {}; }
 };
 
 /// A plug-in that can do one task with any model of that task. Its functions are called from threads of an executor

@@ -93,6 +93,16 @@ class counting_instance final : public continuous_instance {
 
   void interrupt() noexcept override { ++interrupts; }
 
+  static std::vector<metric_spec> metrics() {
+    return {{"steps", "Steps that were done", metric_spec::kind::counter},
+            {"guests", "Requests that are in", metric_spec::kind::gauge}};
+  }
+
+  void measure(std::span<double> values) const noexcept override {
+    values[0] = steps;
+    values[1] = static_cast<double>(in.size());
+  }
+
   static std::int32_t number(const tensor& of) {
     std::int32_t value = 0;
     std::memcpy(&value, of.data.bytes().data(), sizeof value);
@@ -139,6 +149,7 @@ class counting_skillset final : public skillset {
       return std::unique_ptr<instance>{std::move(made)};
     }
     inference_request warm_up() const override { return counting_instance::up_to(1); }
+    std::vector<metric_spec> metrics() const override { return counting_instance::metrics(); }
 
    private:
     counting_skillset& owner_;

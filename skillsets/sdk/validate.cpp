@@ -1,6 +1,8 @@
 #include "skillsets/sdk/validate.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 namespace troupe {
 namespace {
@@ -74,6 +76,16 @@ expected<void> check_output(const tensor& output, const tensor_spec& spec) {
   return {};
 }
 
+bool is_metric_name(std::string_view name) {
+  const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  return !name.empty() && name.size() <= 64 && name.front() >= 'a' && name.front() <= 'z' &&
+         std::all_of(name.begin(), name.end(), fits);
+}
+
+bool is_printable(char c) {
+  return c >= ' ' && c <= '~';
+}
+
 /// Puts the inputs into the signature's order, or says which is missing, unknown or there twice.
 expected<void> arrange(std::vector<tensor>& inputs, const std::vector<tensor_spec>& specs) {
   for (std::size_t i = 0; i != specs.size(); ++i) {
@@ -134,6 +146,25 @@ expected<void> validate_outputs(const std::vector<tensor>& outputs, const signat
   for (std::size_t i = 0; i != specs.size(); ++i)
     if (const auto right = check_output(outputs[i], specs[i]); !right)
       return right.error();
+  return {};
+}
+
+expected<void> validate_metrics(const std::vector<metric_spec>& metrics) {
+  const auto bad = [](const std::string& what) {
+    return make_error(status_code::internal, "the skillset's metrics are wrong: " + what);
+  };
+  if (metrics.size() > most_metrics)
+    return bad("there are " + std::to_string(metrics.size()) + ", and " + std::to_string(most_metrics) + " at most");
+  std::set<std::string_view> names;
+  for (const auto& [name, help, kind] : metrics) {
+    static_cast<void>(kind);
+    if (!is_metric_name(name))
+      return bad("'" + name.substr(0, 64) + "' is no name of up to 64 of a-z, 0-9 and _");
+    if (help.empty() || help.size() > 256 || !std::all_of(help.begin(), help.end(), is_printable))
+      return bad("what '" + name + "' is has to be said in 1 to 256 printable characters of ASCII");
+    if (!names.insert(name).second)
+      return bad("'" + name + "' is there twice");
+  }
   return {};
 }
 

@@ -19,4 +19,7 @@ expected<void> validate_inputs(std::vector<tensor>& inputs, const signature& exp
 /// place, with its datatype and exactly the bytes that its shape needs. INTERNAL names the output.
 expected<void> validate_outputs(const std::vector<tensor>& outputs, const signature& expected_signature);
 
+/// Holds what a model says of its metrics against the contract. INTERNAL names the one that is not what it should be.
+expected<void> validate_metrics(const std::vector<metric_spec>& metrics);
+
 }  // namespace troupe

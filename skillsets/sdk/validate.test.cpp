@@ -115,5 +115,26 @@ TEST(validate_outputs, names_what_is_wrong) {
   EXPECT_THAT(cause({{"y", datatype::fp32, {-2, 2}, {}}}), testing::HasSubstr("impossible shape"));
 }
 
+TEST(validate_metrics, names_what_is_wrong) {
+  const auto cause = [](std::vector<metric_spec> metrics) {
+    const auto checked = validate_metrics(metrics);
+    return checked ? "" : checked.error().cause;
+  };
+  EXPECT_EQ(cause({}), "");
+  EXPECT_EQ(cause({{"tokens_2", "Tokens"}, {"texts", "Texts", metric_spec::kind::gauge}}), "");
+  for (const auto* name : {"", "Tokens", "2_tokens", "_tokens", "tokens-read", "t\n", "t\xc3\xa4"})
+    EXPECT_THAT(cause({{name, "Tokens"}}), testing::HasSubstr("is no name")) << name;
+  EXPECT_THAT(cause({{std::string(65, 'a'), "Tokens"}}), testing::HasSubstr("is no name"));
+  for (const auto& help : {std::string{}, std::string{"a\nb"}, std::string{"\xff"}, std::string(257, 'a')})
+    EXPECT_THAT(cause({{"tokens", help}}), testing::HasSubstr("what 'tokens' is"));
+  EXPECT_THAT(cause({{"tokens", "a"}, {"tokens", "b"}}), testing::HasSubstr("'tokens' is there twice"));
+  std::vector<metric_spec> many;
+  while (many.size() != most_metrics)
+    many.push_back({"m" + std::to_string(many.size()), "One of many"});
+  EXPECT_EQ(cause(many), "");
+  many.push_back({"m", "One too many"});
+  EXPECT_THAT(cause(many), testing::HasSubstr("there are 33"));
+}
+
 }  // namespace
 }  // namespace troupe

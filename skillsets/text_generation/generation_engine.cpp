@@ -87,6 +87,7 @@ expected<void> generation_engine::admit(work_item& item) {
     (*writing)->finish("length");
     return {};
   }
+  counts_.prompts += (*writing)->tokens().size();
   auto& one = texts_.emplace_back();
   one.writing = *std::move(writing);
   one.arrival = arrivals_++;
@@ -306,6 +307,7 @@ void generation_engine::choose() {
 /// False when that was the end of the text. Samplers and readers of calls throw where the model leaves the form that it
 /// is held to: that is the end of this text, and of no other.
 bool generation_engine::advance(text& one, std::int32_t output) try {
+  ++counts_.generated;
   return one.writing->advance(*context_, output);
 } catch (const std::exception& e) {
   one.writing->item().respond(make_error(status_code::internal,

@@ -13,6 +13,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <vector>
 
@@ -37,6 +38,8 @@ struct engine_settings {
 class generation_engine final : public continuous_instance, private cache_memory {
  public:
   struct counts {
+    std::uint64_t prompts = 0;    ///< tokens of prompts that were let in
+    std::uint64_t generated = 0;  ///< tokens that were chosen
     std::uint64_t computed = 0;   ///< tokens, of prompts and answers
     std::uint64_t reused = 0;     ///< tokens of prompts that were there already
     std::uint64_t unwanted = 0;   ///< tokens that were computed to the end though their request was cancelled meanwhile
@@ -52,6 +55,10 @@ class generation_engine final : public continuous_instance, private cache_memory
   expected<void> admit(work_item& item) override;
   expected<void> step() override;
   void evict(work_item& item) noexcept override;
+
+  /// What is measured: generation_metrics.cpp.
+  static std::vector<metric_spec> metrics();
+  void measure(std::span<double> values) const noexcept override;
 
   const counts& counted() const noexcept { return counts_; }
 

@@ -2,6 +2,7 @@
 
 #include "skillsets/sdk/continuous_work.hpp"
 #include "skillsets/sdk/testing.hpp"
+#include "skillsets/sdk/validate.hpp"
 #include "skillsets/text_generation/text_generation.hpp"
 
 #include <gtest/gtest.h>
@@ -325,6 +326,47 @@ TEST(generation_engine, computes_nothing_more_for_those_who_left) {
   EXPECT_EQ(ours->counted().unwanted, 0u);
   EXPECT_LE(ours->counted().computed - before, 30u);
   EXPECT_TRUE(*staying.last);
+}
+
+TEST(generation_engine, measures_what_it_does) {
+  const auto ours = engine(settings());
+  const auto measured = [&] {
+    const auto specs = generation_engine::metrics();
+    std::vector<double> values(specs.size(), -1);
+    ours->measure(values);
+    std::map<std::string, double> named;
+    for (std::size_t i = 0; i != specs.size(); ++i)
+      named[specs[i].name] = values[i];
+    return named;
+  };
+  EXPECT_TRUE(validate_metrics(generation_engine::metrics()));
+  for (const auto& [name, value] : measured())
+    EXPECT_EQ(value, name == "cache_tokens" ? static_cast<double>(settings().cache_tokens) : 0) << name;
+  continuous_work work{*ours};
+  cancel_scope scope;
+  recorded_item leaving{asking("A long story:", {{"max_tokens", std::int64_t{1000}}, {"ignore_eos", true}}),
+                        scope.token()};
+  recorded_item staying{asking("Another story:", {{"max_tokens", std::int64_t{20}}, {"ignore_eos", true}})};
+  work.admit(leaving);
+  work.admit(staying);
+  for (int i = 0; i != 10; ++i)
+    ASSERT_TRUE(work.step());
+  auto now = measured();
+  EXPECT_EQ(now["running_texts"], 2);
+  EXPECT_GT(now["prompt_tokens"], 4);
+  EXPECT_GT(now["generated_tokens"], 10);
+  EXPECT_NEAR(now["computed_tokens"], now["cache_used_tokens"], 1) << "both texts may begin with the same token";
+  ours->on_step = [&] { scope.cancel(); };
+  ASSERT_TRUE(work.step());
+  EXPECT_EQ(measured()["discarded_tokens"], 1) << "that of the step in which it left";
+  const auto generated = measured()["generated_tokens"];
+  const auto left = 20 - static_cast<double>(staying.responses.size());
+  while (!work.empty())
+    ASSERT_TRUE(work.step());
+  now = measured();
+  EXPECT_EQ(now["discarded_tokens"], 1);
+  EXPECT_LE(now["generated_tokens"] - generated, left);
+  EXPECT_EQ(now["running_texts"], 0);
 }
 
 TEST(generation_engine, leaves_a_prompt_in_the_middle_of_a_step) {

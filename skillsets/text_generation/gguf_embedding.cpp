@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <numeric>
@@ -82,6 +83,12 @@ class embedding_instance final : public instance {
     return {};
   }
 
+  void measure(std::span<double> values) const noexcept override {
+    values[0] = static_cast<double>(tokens_);
+    values[1] = static_cast<double>(texts_);
+    values[2] = static_cast<double>(truncated_);
+  }
+
  private:
   expected<void> add(work_item& item, std::vector<embedding_job>& jobs, std::vector<piece_of_work>& texts) {
     const auto& input = item.request().inputs.front();
@@ -105,12 +112,15 @@ class embedding_instance final : public instance {
         return make_error(tokens.error().code, "text " + std::to_string(added.size()) + " " + tokens.error().cause,
                           tokens.error().remedy);
       if (tokens->size() > settings_.context) {
-        tokens->resize(settings_.context);
+        cut(*tokens);
         ++job.truncated;
       }
       job.tokens += static_cast<std::int64_t>(tokens->size());
       added.push_back({jobs.size(), added.size(), *std::move(tokens)});
     }
+    tokens_ += static_cast<std::uint64_t>(job.tokens);
+    texts_ += added.size();
+    truncated_ += static_cast<std::uint64_t>(job.truncated);
     job.vectors.resize(added.size() * dimension_);
     jobs.push_back(std::move(job));
     std::move(added.begin(), added.end(), std::back_inserter(texts));
@@ -142,6 +152,14 @@ class embedding_instance final : public instance {
       tokens.push_back(id.get<llama_token>());
     }
     return tokens;
+  }
+
+  /// Cuts off what is more than a text may have. The mark that ends every text stays at its end.
+  void cut(llama::tokens& tokens) const {
+    const auto last = tokens.back();
+    tokens.resize(settings_.context);
+    if ((llama_vocab_get_attr(&vocabulary_, last) & LLAMA_TOKEN_ATTR_CONTROL) != 0)
+      tokens.back() = last;
   }
 
   std::size_t end_of_batch(const std::vector<piece_of_work>& texts, std::size_t from) const {
@@ -212,6 +230,11 @@ class embedding_instance final : public instance {
   llama::context_ptr context_;
   llama_batch batch_;
   std::atomic<bool> abort_ = false;
+
+  // What came so far.
+  std::uint64_t tokens_ = 0;
+  std::uint64_t texts_ = 0;
+  std::uint64_t truncated_ = 0;
 };
 
 }  // namespace
@@ -220,6 +243,12 @@ signature embedding_signature(const llama_model& model) {
   return {{{"text", datatype::bytes, {-1}}},
           {{"embedding", datatype::fp32, {-1, static_cast<std::int64_t>(llama_model_n_embd_out(&model))}}},
           true};
+}
+
+std::vector<metric_spec> embedding_metrics() {
+  return {{"prompt_tokens", "Tokens of prompts, and of texts to embed", metric_spec::kind::counter},
+          {"texts", "Texts to embed", metric_spec::kind::counter},
+          {"truncated_texts", "Texts to embed whose end was cut off", metric_spec::kind::counter}};
 }
 
 expected<std::unique_ptr<instance>> make_embedding_instance(const llama_model& model,

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 namespace troupe {
 
@@ -19,6 +20,9 @@ struct embedding_settings {
 
 /// The signature of models that turn texts into vectors: the same as that of the skillset text_embedding.
 signature embedding_signature(const llama_model& model);
+
+/// What its instances measure.
+std::vector<metric_spec> embedding_metrics();
 
 /// An instance that turns texts into vectors. RESOURCE_EXHAUSTED where there is no memory for it.
 expected<std::unique_ptr<instance>> make_embedding_instance(const llama_model& model,

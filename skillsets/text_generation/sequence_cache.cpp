@@ -107,6 +107,18 @@ std::size_t sequence_cache::kept() const noexcept {
       std::count_if(entries_.begin(), entries_.end(), [](const entry& each) { return each.is == state::kept; }));
 }
 
+std::size_t sequence_cache::held() const {
+  std::vector<std::span<const token>> all;
+  for (const auto& each : entries_)
+    all.emplace_back(each.tokens);
+  if (sharing_)
+    std::sort(all.begin(), all.end(), [](auto a, auto b) { return std::ranges::lexicographical_compare(a, b); });
+  std::size_t count = 0;
+  for (std::size_t i = 0; i != all.size(); ++i)
+    count += all[i].size() - (sharing_ && i > 0 ? common_prefix(all[i - 1], all[i]) : 0);
+  return count;
+}
+
 void sequence_cache::clear(std::size_t index) {
   memory_.truncate(static_cast<std::int32_t>(index), 0);
   entries_[index] = {};

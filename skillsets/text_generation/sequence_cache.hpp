@@ -61,6 +61,10 @@ class sequence_cache {
 
   std::size_t kept() const noexcept;
 
+  /// How many tokens there are, of sequences in use and of kept ones; those that sequences have in common at their
+  /// beginnings count once, where they share them.
+  std::size_t held() const;
+
  private:
   enum class state : std::uint8_t { empty, used, kept };
 

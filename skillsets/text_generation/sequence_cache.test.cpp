@@ -142,5 +142,22 @@ TEST_F(sequence_cache_test, says_what_is_there_whatever_comes) {
   }
 }
 
+TEST_F(sequence_cache_test, counts_what_texts_share_once) {
+  sequence_cache cache{memory, 4, 4, true, 2};
+  EXPECT_EQ(cache.held(), 0u);
+  const auto first = compute(cache, {1, 2, 3, 4});
+  compute(cache, {1, 2, 3, 5, 6});
+  compute(cache, {7, 8});
+  EXPECT_EQ(cache.held(), 8u);
+  cache.keep(first);
+  EXPECT_EQ(cache.held(), 8u);
+  cache.forget_oldest();
+  EXPECT_EQ(cache.held(), 7u) << "the beginning is another one's, too";
+  sequence_cache apart{memory, 4, 4, false, 2};
+  compute(apart, {1, 2, 3, 4});
+  compute(apart, {1, 2, 3, 5});
+  EXPECT_EQ(apart.held(), 8u);
+}
+
 }  // namespace
 }  // namespace troupe

@@ -5,7 +5,9 @@
 #include "skillsets/text_generation/llama_library.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace troupe {
@@ -89,6 +91,8 @@ class writing_model final : public loaded_model {
     return {.limits = {.items = static_cast<std::int64_t>(settings_.parallel)}, .cost = nullptr};
   }
 
+  std::vector<metric_spec> metrics() const override { return generation_engine::metrics(); }
+
  private:
   const text_model model_;
   const engine_settings settings_;
@@ -112,6 +116,8 @@ class embedding_model final : public loaded_model {
             .cost = linear_cost{2, 4, static_cast<std::int64_t>(settings_.context)}};
   }
 
+  std::vector<metric_spec> metrics() const override { return embedding_metrics(); }
+
   inference_request warm_up() const override {
     std::string text;
     append_bytes(text, "a text");
@@ -126,15 +132,27 @@ class embedding_model final : public loaded_model {
 
 using loaded = expected<std::unique_ptr<loaded_model>>;
 
+/// What the file says of its architecture under a key such as `pooling_type`.
+std::optional<std::string> said_by_file(const llama_model& model, std::string_view key) {
+  char architecture[64] = "";
+  char value[64];
+  llama_model_meta_val_str(&model, "general.architecture", architecture, sizeof architecture);
+  const auto whole = std::string{architecture} + "." + std::string{key};
+  if (llama_model_meta_val_str(&model, whole.c_str(), value, sizeof value) < 0)
+    return std::nullopt;
+  return value;
+}
+
+/// Each word knows of those behind it, so that nothing can be written after the last.
+bool looks_ahead(const llama_model& model) {
+  return said_by_file(model, "attention.causal") == "false";
+}
+
 bool embeds(const model_settings& settings, const llama_model& model) {
   const auto task = option<std::string>(settings, "task");
   if (task != "auto")
     return task == "embedding";
-  char architecture[64] = "";
-  char value[16];
-  llama_model_meta_val_str(&model, "general.architecture", architecture, sizeof architecture);
-  return llama_model_meta_val_str(&model, (std::string{architecture} + ".pooling_type").c_str(), value, sizeof value) >=
-         0;
+  return said_by_file(model, "pooling_type") || (looks_ahead(model) && !llama_model_is_diffusion(&model));
 }
 
 loaded load_embedding(const model_settings& settings, llama::model_ptr model) {
@@ -156,7 +174,7 @@ loaded load_embedding(const model_settings& settings, llama::model_ptr model) {
 
 loaded load_writing(const model_settings& settings, llama::model_ptr weights) {
   if (!llama_model_has_decoder(weights.get()) || llama_model_has_encoder(weights.get()) ||
-      llama_model_is_diffusion(weights.get()))
+      llama_model_is_diffusion(weights.get()) || looks_ahead(*weights))
     return make_error(status_code::invalid_argument, "this model doesn't write text from left to right",
                       "set the option task to embedding, if that is what it is for");
   text_model model;

@@ -19,7 +19,7 @@ import tritonclient.grpc as triton
 from messages import fails, status_of, stub_of, tensor, texts
 from node import PATIENCE
 from streams import Stream
-from test_hosts import eventually, hosts_of, state_of
+from test_hosts import OFTEN, eventually, hosts_of, state_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -136,6 +136,35 @@ def raw(what):
     request.raw_input_contents.append((1).to_bytes(4, "little"))
     request.parameters["do"].string_param = what
     return request
+
+
+def test_what_they_measure_is_among_the_nodes_metrics(make_python_node, troupe):
+    text = SKILLS.replace("    def load(", """    metrics = [Metric("asked", "Requests that came"), Metric("last", "The first value of the last one", gauge=True)]
+    asked = last = 0
+
+    def measure(self):
+        return self.asked, self.last
+
+    def load(""").replace("        def numbers(", """        self.asked, self.last = self.asked + 1, request.input("in").values()[0]
+
+        def numbers(""")
+    node = make_python_node(HOSTED + OFTEN, text).start().wait_ready()
+
+    def measured():
+        lines = troupe("--target", node.address, "metrics").stdout.splitlines()
+        return [float(line.split()[-1]) for line in lines if line.startswith("troupe_skillset_skills_")]
+
+    with triton.InferenceServerClient(node.address) as client:
+        for value in (3, 5, 4):
+            assert ask(client, values=(value,)) == [value]
+        # Behind the last answer, and with the two that warm it up: by its process, and by the node.
+        eventually(lambda: measured() == [5, 4])
+        [host] = hosts_of(node)
+        os.kill(host, signal.SIGKILL)
+        eventually(lambda: measured() == [5, 0])
+        assert ask(client, values=(6,)) == [6]
+        eventually(lambda: measured() == [8, 6])
+    assert node.stop() == 0
 
 
 def test_file_types_are_told_by_the_real_model(make_node, python, skillsets_of):

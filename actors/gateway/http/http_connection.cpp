@@ -71,8 +71,8 @@ struct http_connection::work_guard {
 
 http_connection::http_connection(asio::ip::tcp::socket socket, std::shared_ptr<http_context> context)
     : context_(std::move(context)),
-      peer_(std::make_shared<peer_stream>(std::move(socket), context_->tls ? &*context_->tls : nullptr, context_->time,
-                                          *context_->counts)),
+      peer_(std::make_shared<peer_stream>(std::move(socket), context_->tls ? context_->tls->current() : nullptr,
+                                          context_->time, *context_->counts)),
       address_(peer_->address()),
       scope_(no_deadline, context_->scope.token()) {
   context_->counts->connection_opened();

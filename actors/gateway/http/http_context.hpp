@@ -7,13 +7,11 @@
 #include "actors/gateway/http/http_metrics.hpp"
 #include "actors/gateway/http/http_settings.hpp"
 #include "actors/gateway/http/route_table.hpp"
-
-#include <boost/asio/ssl/context.hpp>
+#include "actors/gateway/http/tls_files.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <utility>
 
 namespace troupe {
@@ -33,10 +31,10 @@ struct http_context {
   const cors_policy cors;
   const std::shared_ptr<http_metrics> counts;
   clock& time;
-  std::unique_ptr<api_keys> keys;                ///< null: anybody may ask
-  std::optional<boost::asio::ssl::context> tls;  ///< nothing: plain
-  gate exchanges;                                ///< requests that are worked on; closed: the server is stopping
-  cancel_scope scope;                            ///< of all of them
+  std::unique_ptr<api_keys> keys;  ///< null: anybody may ask
+  std::unique_ptr<tls_files> tls;  ///< null: plain
+  gate exchanges;                  ///< requests that are worked on; closed: the server is stopping
+  cancel_scope scope;              ///< of all of them
   std::atomic<std::size_t> connections = 0;
   std::atomic<std::size_t> body_bytes = 0;  ///< of all requests that are being received, or worked on
 };

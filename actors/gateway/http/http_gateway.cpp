@@ -7,18 +7,16 @@
 #include "actors/gateway/shutting_down.hpp"
 #include "actors/supervision/supervisor.hpp"
 
-#include <openssl/ssl.h>
 #include <caf/actor_system.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/stateful_actor.hpp>
 
+#include <memory>
 #include <optional>
 #include <utility>
 
 namespace troupe {
 namespace {
-
-namespace ssl = boost::asio::ssl;
 
 struct gateway_state {
   static constexpr const char* name = "http";
@@ -30,46 +28,21 @@ struct gateway_state {
 
 using gateway_self = caf::stateful_actor<gateway_state>;
 
-/// HTTP/1.1, of what the client offers; one that offers other protocols alone finds out by itself.
-int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* length, const unsigned char* offered,
-                    unsigned int size, void*) {
-  static constexpr unsigned char ours[] = "\x08http/1.1";
-  unsigned char* match = nullptr;
-  if (SSL_select_next_proto(&match, length, ours, sizeof ours - 1, offered, size) != OPENSSL_NPN_NEGOTIATED)
-    return SSL_TLSEXT_ERR_NOACK;
-  *chosen = match;
-  return SSL_TLSEXT_ERR_OK;
-}
-
-error unusable(const std::string& what, const std::filesystem::path& file, const boost::system::error_code& why) {
-  return make_error(status_code::invalid_argument, what + " '" + file.string() + "' can't be used: " + why.message(),
-                    "name files in PEM that belong together");
-}
-
-expected<std::optional<ssl::context>> read_tls(const http_settings& settings) {
+/// What the settings say of TLS; null where that is nothing.
+expected<std::unique_ptr<tls_files>> read_tls(const http_settings& settings, clock& by) {
   if (settings.tls_certificate.empty() != settings.tls_key.empty())
     return make_error(status_code::invalid_argument, "tls_certificate and tls_key go together, and one is missing",
                       "give both, or neither");
   if (settings.tls_key.empty())
-    return std::optional<ssl::context>{};
-  std::optional<ssl::context> tls{std::in_place, ssl::context::tls_server};
-  SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
-  SSL_CTX_set_alpn_select_cb(tls->native_handle(), choose_protocol, nullptr);
-  boost::system::error_code failed;
-  tls->use_certificate_chain_file(settings.tls_certificate, failed);
-  if (failed)
-    return unusable("the certificate", settings.tls_certificate, failed);
-  tls->use_private_key_file(settings.tls_key, ssl::context::pem, failed);
-  if (failed)
-    return unusable("the key", settings.tls_key, failed);
-  return tls;
+    return std::unique_ptr<tls_files>{};
+  return tls_files::read(settings.tls_certificate, settings.tls_key, by);
 }
 
 /// Fills in what has to be read.
 expected<void> prepare(http_context& context) {
   if (const auto right = check(context.settings); !right)
     return right;
-  auto tls = read_tls(context.settings);
+  auto tls = read_tls(context.settings, context.time);
   if (!tls)
     return tls.error();
   context.tls = *std::move(tls);
@@ -144,7 +117,7 @@ caf::behavior http_gateway(gateway_self* self, std::shared_ptr<http_context> con
 }  // namespace
 
 expected<void> check(const http_settings& settings) {
-  if (const auto tls = read_tls(settings); !tls)
+  if (const auto tls = read_tls(settings, real_clock()); !tls)
     return tls.error();
   if (!settings.api_keys.empty()) {
     const auto keys = read_api_keys(settings.api_keys);

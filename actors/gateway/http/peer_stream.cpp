@@ -17,8 +17,9 @@ constexpr auto wait_here = asio::as_tuple(asio::use_awaitable);
 
 }  // namespace
 
-peer_stream::peer_stream(asio::ip::tcp::socket socket, asio::ssl::context* tls, clock& by, http_metrics& counts)
-    : wire_(std::move(socket), tls), counts_(counts), alarm_(by, [this] {
+peer_stream::peer_stream(asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls, clock& by,
+                         http_metrics& counts)
+    : wire_(std::move(socket), std::move(tls)), counts_(counts), alarm_(by, [this] {
         // The clock's thread: this lives at least until the alarm is disarmed.
         asio::post(wire_.socket().get_executor(), [weak = weak_from_this()] {
           if (const auto self = weak.lock())

@@ -34,7 +34,9 @@ class peer_stream : public std::enable_shared_from_this<peer_stream> {
   /// What waiting for more came to.
   enum class received { bytes, end, late };
 
-  peer_stream(boost::asio::ip::tcp::socket socket, boost::asio::ssl::context* tls, clock& by, http_metrics& counts);
+  /// Plain where `tls` is null.
+  peer_stream(boost::asio::ip::tcp::socket socket, std::shared_ptr<boost::asio::ssl::context> tls, clock& by,
+              http_metrics& counts);
   ~peer_stream();
 
   /// The client's, without the port; empty where it has gone already.

@@ -23,7 +23,10 @@ using testing_support::http_client;
 
 /// A key and a certificate of its own, for 127.0.0.1, in two files.
 struct certificate {
-  certificate() {
+  certificate() { renew(); }
+
+  /// Writes another key, and a certificate for it, in place of those that are there.
+  void renew() const {
     auto* pair = EVP_EC_gen("P-256");
     auto* x509 = X509_new();
     X509_set_version(x509, 2);
@@ -67,8 +70,15 @@ struct tls_test : testing_support::http_gateway_test {
     });
     settings.tls_certificate = files.chain;
     settings.tls_key = files.key;
-    trust.load_verify_file(files.chain);
+    trust_files();
     trust.set_verify_mode(asio::ssl::verify_peer);
+  }
+
+  /// Trusts nobody but whoever has the certificate that is in the file now.
+  void trust_files() {
+    X509_STORE* none = X509_STORE_new();
+    SSL_CTX_set_cert_store(trust.native_handle(), none);
+    trust.load_verify_file(files.chain);
   }
 
   ~tls_test() override { end(); }
@@ -159,6 +169,39 @@ TEST_F(tls_test, stops_with_connections_of_all_kinds) {
   skip.cancel(make_error(status_code::unavailable, "asked twice"));
   stop();
   EXPECT_EQ(running, 0);
+}
+
+TEST_F(tls_test, a_renewed_certificate_is_shown_to_those_who_come_then) {
+  ASSERT_FALSE(start(settings));
+  const auto before = connect_tls();
+  files.renew();
+  EXPECT_EQ(echo(*connect_tls(), "abc"), "abc") << "the files are looked at once a second, and not for everybody";
+  trust_files();
+  EXPECT_THROW(connect_tls(), boost::system::system_error);
+  clock.advance(std::chrono::seconds{2});
+  EXPECT_EQ(echo(*connect_tls(), "abc"), "abc");
+  EXPECT_EQ(echo(*before, "abc"), "abc") << "who was there stays";
+}
+
+TEST_F(tls_test, files_that_can_no_longer_be_used_leave_what_was_there) {
+  ASSERT_FALSE(start(settings));
+  const auto old_key = testing::TempDir() + "troupe-old-key-" + std::to_string(getpid());
+  std::filesystem::copy_file(files.key, old_key, std::filesystem::copy_options::overwrite_existing);
+  files.renew();
+  std::filesystem::rename(files.key, old_key + "-new");
+  std::filesystem::copy_file(old_key, files.key);
+  for (int i = 0; i != 2; ++i) {
+    clock.advance(std::chrono::seconds{2});
+    EXPECT_EQ(echo(*connect_tls(), "abc"), "abc") << "certificate and key don't belong together";
+  }
+  std::filesystem::remove(files.key);
+  clock.advance(std::chrono::seconds{2});
+  EXPECT_EQ(echo(*connect_tls(), "abc"), "abc") << "there is no key";
+  std::filesystem::rename(old_key + "-new", files.key);
+  trust_files();
+  clock.advance(std::chrono::seconds{2});
+  EXPECT_EQ(echo(*connect_tls(), "abc"), "abc") << "and now they do";
+  std::filesystem::remove(old_key);
 }
 
 TEST_F(tls_test, files_that_are_no_certificate_are_named) {

@@ -4,6 +4,7 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -12,10 +13,11 @@ namespace troupe {
 /// A socket, with TLS on it or without.
 class transport {
  public:
-  /// `tls` may be null, and must outlive this otherwise.
-  transport(boost::asio::ip::tcp::socket socket, boost::asio::ssl::context* tls) : socket_(std::move(socket)) {
-    if (tls)
-      tls_.emplace(socket_, *tls);
+  /// `tls` may be null.
+  transport(boost::asio::ip::tcp::socket socket, std::shared_ptr<boost::asio::ssl::context> tls)
+      : socket_(std::move(socket)), context_(std::move(tls)) {
+    if (context_)
+      tls_.emplace(socket_, *context_);
   }
   transport(const transport&) = delete;
   transport& operator=(const transport&) = delete;
@@ -49,6 +51,7 @@ class transport {
 
  private:
   boost::asio::ip::tcp::socket socket_;
+  std::shared_ptr<boost::asio::ssl::context> context_;
   std::optional<boost::asio::ssl::stream<boost::asio::ip::tcp::socket&>> tls_;
 };
 

@@ -333,6 +333,7 @@ expected<wire::Loaded> host_connection::load(const model_settings& settings, con
   }
   if (refused)
     return token.cancelled() ? token.reason() : *refused;
+  measured_.resize(static_cast<std::size_t>(loaded.metrics_size()));
   return loaded;
 }
 
@@ -352,11 +353,8 @@ expected<void> host_connection::run(std::span<work_item* const> batch, const sig
   std::vector<bool> ended(batch.size());
   std::optional<error> failure;
   const auto hear = [&](const std::shared_ptr<wire::FromHost>& said) -> expected<bool> {
-    if (said->has_done()) {
-      if (said->done().has_failure())
-        failure = host::from_wire(said->done().failure());
-      return true;
-    }
+    if (said->has_done())
+      return take_done(said->done(), failure);
     if (!said->has_answer() || said->answer().item() >= batch.size() || ended[said->answer().item()])
       return out_of_order();
     const auto& answer = said->answer();
@@ -398,10 +396,8 @@ expected<void> host_connection::step(const signature& what) {
   std::optional<error> failure;
   const auto hear = [&](const std::shared_ptr<wire::FromHost>& said) -> expected<bool> {
     if (said->has_done()) {
-      if (said->done().has_failure())
-        failure = host::from_wire(said->done().failure());
       std::erase_if(admitted_, [](const auto& each) { return !each.item; });
-      return true;
+      return take_done(said->done(), failure);
     }
     const auto& answer = said->answer();
     const auto who = std::find_if(admitted_.begin(), admitted_.end(),
@@ -421,6 +417,24 @@ expected<void> host_connection::step(const signature& what) {
   if (const auto heard = talk.talk(hear, limits_.silence); !heard)
     return give_up(heard.error());
   return failure ? expected<void>{*failure} : expected<void>{};
+}
+
+/// The work under way is over; `failure` becomes why it failed, if it did.
+expected<bool> host_connection::take_done(const wire::Done& done, std::optional<error>& failure) {
+  if (done.has_failure())
+    failure = host::from_wire(done.failure());
+  const auto& metrics = done.metrics();
+  if (metrics.empty())
+    return true;
+  if (static_cast<std::size_t>(metrics.size()) != measured_.size())
+    return make_error(status_code::data_loss, "the host process measures " + std::to_string(metrics.size()) +
+                                                  " things and not " + std::to_string(measured_.size()));
+  std::copy(metrics.begin(), metrics.end(), measured_.begin());
+  return true;
+}
+
+void host_connection::measure(std::span<double> values) const noexcept {
+  std::copy_n(measured_.begin(), std::min(measured_.size(), values.size()), values.begin());
 }
 
 void host_connection::evict(work_item& item) noexcept {

@@ -67,6 +67,9 @@ class host_connection {
   /// From any thread.
   void interrupt() noexcept;
 
+  /// What the host measured at the end of what it did last, as `instance::measure`.
+  void measure(std::span<double> values) const noexcept;
+
   /// False once the host has ended, or had to be killed.
   bool usable() const noexcept { return !broken_.load(std::memory_order_acquire); }
 
@@ -103,6 +106,7 @@ class host_connection {
   expected<void> append(host::v1::ToHost& what, attachments files = {});
   void give_up_segments() noexcept;
   attachments files() noexcept { return attachments{hello_.segments() ? &segments_.own : nullptr}; }
+  expected<bool> take_done(const host::v1::Done& done, std::optional<error>& failure);
 
   const patience limits_;
   troupe::clock& clock_;
@@ -115,6 +119,7 @@ class host_connection {
   outgoing_frames outgoing_;
   std::vector<admitted> admitted_;
   std::uint32_t last_number_ = 0;
+  std::vector<double> measured_;  // a place for each of the model's metrics
   std::atomic<bool> interrupted_ = false;
   std::mutex mutex_;  // whoever talks with it has this, or its segments would be given up meanwhile
   idle_timer idle_{*this};

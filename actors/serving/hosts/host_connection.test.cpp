@@ -451,6 +451,32 @@ TEST_F(hosted_continuous, works_step_by_step_as_one_in_the_node_does) {
   EXPECT_EQ(counting_instance::number(responses->back().outputs.front()), 1000);
 }
 
+TEST_F(hosted_continuous, measures_what_the_host_does) {
+  ASSERT_EQ(model->metrics().size(), 2u);
+  EXPECT_EQ(model->metrics()[0].name, "steps");
+  EXPECT_EQ(model->metrics()[1].is, metric_spec::kind::gauge);
+  const auto measured = [&] {
+    std::vector<double> values(2);
+    worker->measure(values);
+    return values;
+  };
+  ASSERT_TRUE(run_one(*worker, counting_instance::up_to(1000), {}));
+  EXPECT_EQ(measured(), (std::vector<double>{1001, 0})) << "the warm-up was a step, too";
+  cancel_scope scope;
+  auto endless = up_to(std::numeric_limits<std::int32_t>::max(), scope.token());
+  continuous_work work{*engine};
+  work.admit(endless);
+  step(work);
+  EXPECT_GT(measured()[0], 1001);
+  EXPECT_EQ(measured()[1], 1);
+  scope.cancel(make_error(status_code::cancelled, "not wanted"));
+  auto other = up_to(1);
+  work.admit(other);
+  while (!work.empty())
+    step(work);
+  EXPECT_EQ(measured()[1], 0);
+}
+
 TEST_F(hosted_continuous, who_cant_be_let_in_is_told_why) {
   auto bad = up_to(-1);
   work_item* const batch[] = {&bad};

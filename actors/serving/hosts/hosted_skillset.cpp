@@ -1,6 +1,7 @@
 #include "actors/serving/hosts/hosted_skillset.hpp"
 
 #include "skillsets/sdk/host/messages.hpp"
+#include "skillsets/sdk/validate.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -16,6 +17,7 @@ class hosted_instance final : public instance {
   expected<void> run(std::span<work_item* const> batch, const cancel_token& token) override {
     return host_->run(batch, signature_, token);
   }
+  void measure(std::span<double> values) const noexcept override { host_->measure(values); }
   bool usable() const noexcept override { return host_->usable(); }
   void watch(std::function<void(error)> on_broken) override { host_->watch(std::move(on_broken)); }
 
@@ -34,6 +36,7 @@ class hosted_continuous_instance final : public continuous_instance {
   expected<void> step() override { return host_->step(signature_); }
   void evict(work_item& item) noexcept override { host_->evict(item); }
   void interrupt() noexcept override { host_->interrupt(); }
+  void measure(std::span<double> values) const noexcept override { host_->measure(values); }
   bool usable() const noexcept override { return host_->usable(); }
   void watch(std::function<void(error)> on_broken) override { host_->watch(std::move(on_broken)); }
 
@@ -49,6 +52,7 @@ struct model_description {
   inference_request warm_up;
   batch_policy batching;
   std::size_t capacity;  ///< of a continuous model; 0: it works on batches
+  std::vector<metric_spec> metrics;
 };
 
 expected<model_description> describe(const host::v1::Loaded& loaded) {
@@ -59,7 +63,11 @@ expected<model_description> describe(const host::v1::Loaded& loaded) {
   auto warm_up = host::from_wire(*owner, owner);
   if (!warm_up)
     return warm_up.error();
-  return model_description{*std::move(what), *std::move(warm_up), host::batching_of(loaded), loaded.capacity()};
+  auto metrics = host::metrics_of(loaded);
+  if (const auto valid = validate_metrics(metrics); !valid)
+    return valid.error();
+  return model_description{*std::move(what), *std::move(warm_up), host::batching_of(loaded), loaded.capacity(),
+                           std::move(metrics)};
 }
 
 /// The command that starts a host within its bounds. They go first: what follows `--exec` is another program's.
@@ -99,6 +107,7 @@ class hosted_model final : public loaded_model {
   const signature& describe() const override { return description_.what; }
   inference_request warm_up() const override { return description_.warm_up; }
   batch_policy batching() const override { return description_.batching; }
+  std::vector<metric_spec> metrics() const override { return description_.metrics; }
 
   expected<std::unique_ptr<instance>> make_instance() override {
     auto host = take_first();

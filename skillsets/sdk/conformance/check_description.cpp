@@ -3,9 +3,11 @@
 #include "skillsets/sdk/validate.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <set>
 
 namespace troupe::conformance {
@@ -136,6 +138,14 @@ finding loads_and_warms_up(subject& whom) {
   if (const auto limits = whom.model().batching().limits;
       limits.items < 1 || limits.units < 1 || limits.padding_part < 1)
     return failed("a batch can't have less than one item, one unit, or a padding_part of less than 1");
+  const auto metrics = whom.model().metrics();
+  if (const auto valid = validate_metrics(metrics); !valid)
+    return failed(valid.error().message());
+  std::vector<double> measured(metrics.size(), std::numeric_limits<double>::quiet_NaN());
+  (*worker)->measure(measured);
+  for (std::size_t i = 0; i != metrics.size(); ++i)
+    if (!std::isfinite(measured[i]))
+      return failed("metric '" + metrics[i].name + "' has no value");
   return passed();
 }
 

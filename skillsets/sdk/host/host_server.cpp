@@ -4,6 +4,7 @@
 #include "skillsets/sdk/host/host_steps.hpp"
 #include "skillsets/sdk/host/messages.hpp"
 #include "skillsets/sdk/run_one.hpp"
+#include "skillsets/sdk/validate.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -330,6 +331,10 @@ expected<wire::FromHost> host_server::make_ready(skillset& skills, const wire::L
   model_ = *std::move(model);
   if (const auto possible = can_cross(model_->describe()); !possible)
     return possible.error();
+  const auto metrics = model_->metrics();
+  if (const auto valid = validate_metrics(metrics); !valid)
+    return valid.error();
+  measured_.resize(metrics.size());
   auto worker = make_warm(*model_, load_scope_.token());
   if (!worker)
     return worker.error();
@@ -343,6 +348,7 @@ expected<wire::FromHost> host_server::make_ready(skillset& skills, const wire::L
   to_wire(model_->describe(), *loaded.mutable_signature());
   to_wire(model_->warm_up(), *loaded.mutable_warm_up());
   to_wire(model_->batching(), loaded);
+  to_wire(metrics, loaded);
   if (const auto* engine = worker_->continuous())
     loaded.set_capacity(static_cast<std::uint32_t>(engine->capacity()));
   return message;
@@ -353,6 +359,10 @@ void host_server::end_work(const expected<void>& came_to) {
   auto& done = *message.mutable_done();
   if (!came_to)
     to_wire(came_to.error(), *done.mutable_failure());
+  if (!measured_.empty()) {
+    worker_->measure(measured_);
+    done.mutable_metrics()->Assign(measured_.begin(), measured_.end());
+  }
   static_cast<void>(give(stage::ready, message));
 }
 

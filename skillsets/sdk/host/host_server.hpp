@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 namespace troupe {
 
@@ -74,6 +75,7 @@ class host_server {
   skillset* skills_ = nullptr;  // once it serves
   std::unique_ptr<loaded_model> model_;
   std::unique_ptr<instance> worker_;
+  std::vector<double> measured_;  // a place for each of the model's metrics
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -55,6 +55,8 @@ expected<void> host_steps::work(std::chrono::milliseconds most) {
     }
     forget_ended();
   } while (!in_.empty() && !paused_ && steady_clock::now() < until);
+  // What was taken back meanwhile neither stays in nor counts as being in.
+  sweep();
   return {};
 }
 

@@ -141,6 +141,27 @@ TEST_F(host_steps_test, what_is_taken_back_leaves_between_two_steps) {
   EXPECT_EQ(engine->evicted, 1);
 }
 
+TEST_F(host_steps_test, what_is_taken_back_in_the_last_step_is_out_when_the_work_is_done) {
+  std::binary_semaphore stepping{0}, go{0};
+  on_step = [&](std::size_t) {
+    stepping.release();
+    go.acquire();
+    return expected<void>{};
+  };
+  admit(1, 1'000'000'000);
+  admit(2, 2);
+  work(0);
+  stepping.acquire();
+  node.cancel(1);
+  while (!engine->in.front().item->token().cancelled())
+    std::this_thread::yield();
+  go.release();
+  EXPECT_EQ(next(), "2:1");
+  const auto done = node.next().done();
+  EXPECT_EQ(done.metrics(0), 2) << "the warm-up was a step, too";
+  EXPECT_EQ(done.metrics(1), 1) << "one of the two is in";
+}
+
 TEST_F(host_steps_test, what_is_taken_back_between_works_does_not_stay_in) {
   admit(1, 1'000'000'000);
   work(0);

@@ -334,6 +334,22 @@ segment_notes from_wire(const wire::Segments& from) {
           {from.dropped().begin(), from.dropped().end()}};
 }
 
+void to_wire(const std::vector<metric_spec>& metrics, wire::Loaded& to) {
+  for (const auto& metric : metrics) {
+    auto& written = *to.add_metrics();
+    written.set_name(metric.name);
+    written.set_help(metric.help);
+    written.set_gauge(metric.is == metric_spec::kind::gauge);
+  }
+}
+
+std::vector<metric_spec> metrics_of(const wire::Loaded& from) {
+  std::vector<metric_spec> metrics;
+  for (const auto& each : from.metrics())
+    metrics.push_back({each.name(), each.help(), each.gauge() ? metric_spec::kind::gauge : metric_spec::kind::counter});
+  return metrics;
+}
+
 void to_wire(const inference_request& request, wire::Request& to, attachments* files) {
   for (const auto& input : request.inputs)
     write(input, *to.add_inputs(), files);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 /// Between the contract's types and their messages (host.proto). What comes from the other process is checked: wrong
 /// words are INVALID_ARGUMENT.
@@ -49,6 +50,9 @@ void tell(shared_segments& segments, Message& to) {
   if (const auto notes = segments.tell(); !notes.empty())
     to_wire(notes, *to.mutable_segments());
 }
+
+void to_wire(const std::vector<metric_spec>& metrics, wire::Loaded& to);
+std::vector<metric_spec> metrics_of(const wire::Loaded& from);
 
 /// The bytes of tensors are copied into the message, or where they are many and the other side can take it, into one of
 /// `files`, which may be a segment. They are viewed where they arrive: `owner` keeps the message alive, and `segments`

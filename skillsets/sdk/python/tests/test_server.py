@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 from conftest import PATIENCE, Host, number, values_of
 
-from troupe_skillset import (Batch, Batching, Cancelled, CancelToken, Code, Device, LinearCost, Option, Request, Response,
-                             Settings, Signature, Skillset, SkillsetError, Tensor, TensorSpec)
+from troupe_skillset import (Batch, Batching, Cancelled, CancelToken, Code, Device, LinearCost, Metric, Option, Request,
+                             Response, Settings, Signature, Skillset, SkillsetError, Tensor, TensorSpec)
 from troupe_skillset import _host_pb2 as wire
 from troupe_skillset._server import Exit, Server
 
@@ -408,3 +408,36 @@ def test_cancelled_is_an_error_like_others() -> None:
     assert calls == [1, 2]
     with pytest.raises(Cancelled, match="takes the work back"):
         token.check()
+
+
+class Measuring(Double):
+    metrics = (Metric("requests", "Requests that were answered"), Metric("largest", "The largest value", gauge=True))
+
+    def __init__(self) -> None:
+        self.values: Sequence[float] = ()
+
+    def measure(self) -> Sequence[float]:
+        return self.values
+
+
+def test_tells_what_it_measures_after_every_batch(host: Make) -> None:
+    skillset = Measuring()
+    node = host(skillset).node
+    assert [(metric.name, metric.help, metric.gauge) for metric in node.load().loaded.metrics] == [
+        ("requests", "Requests that were answered", False), ("largest", "The largest value", True)]
+    skillset.values = (1, 0.5)
+    node.run(number(1))
+    assert list(node.answers()[1].metrics) == [1, 0.5]
+
+
+@pytest.mark.parametrize("values", [(), (1,), (1, 2, 3), ("one", 2), None])
+def test_what_cannot_be_told_of_it_is_no_reason_to_fail(host: Make, values: Sequence[float],
+                                                        capsys: pytest.CaptureFixture[str]) -> None:
+    skillset = Measuring()
+    node = host(skillset).node
+    node.load()
+    skillset.values = values
+    node.run(number(1))
+    [answer], done = node.answers()
+    assert answer.HasField("response") and not done.HasField("failure") and not done.metrics
+    assert "Error" in capsys.readouterr().err

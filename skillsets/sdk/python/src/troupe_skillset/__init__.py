@@ -6,7 +6,7 @@ module:Class` runs it for a node, which starts it as the manifest beside it says
 
 from .cancel import Cancelled, CancelToken
 from .errors import Code, SkillsetError
-from .skillset import Batch, Batching, Device, Item, LinearCost, Option, Settings, Signature, Skillset, TensorSpec
+from .skillset import Batch, Batching, Device, Item, LinearCost, Metric, Option, Settings, Signature, Skillset, TensorSpec
 from .tensor import Parameter, Request, Response, Tensor
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Device",
     "Item",
     "LinearCost",
+    "Metric",
     "Option",
     "Parameter",
     "Request",

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from . import _host_pb2 as wire
 from .errors import Code, SkillsetError
-from .skillset import Batching, Device, LinearCost, Option, Settings, Signature, TensorSpec
+from .skillset import Batching, Device, LinearCost, Metric, Option, Settings, Signature, TensorSpec
 from .tensor import _SIZES, Parameter, Request, Response, Tensor
 
 # Of what both sides speak, as Hello says it.
@@ -111,6 +111,10 @@ def batching_to_wire(batching: Batching, to: wire.Loaded) -> None:
     cost: LinearCost | None = batching.cost
     if cost is not None:
         to.cost.fixed, to.cost.bytes_per_unit, to.cost.most = cost.fixed, cost.bytes_per_unit, cost.most
+
+
+def metric_to_wire(metric: Metric) -> wire.Metric:
+    return wire.Metric(name=metric.name, help=metric.help, gauge=metric.gauge)
 
 
 def _tensor_to_wire(tensor: Tensor) -> wire.Tensor:

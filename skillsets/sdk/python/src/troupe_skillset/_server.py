@@ -13,7 +13,7 @@ from collections.abc import Callable
 from . import _host_pb2 as wire
 from ._batch import HostBatch, WarmUpItem, log_exception
 from ._frames import Reader, Writer
-from ._messages import (CONTRACT, BrokenContract, batching_to_wire, device_to_wire, failure_of, option_to_wire,
+from ._messages import (CONTRACT, BrokenContract, batching_to_wire, device_to_wire, failure_of, metric_to_wire, option_to_wire,
                         request_from_wire, request_to_wire, settings_from_wire, signature_to_wire)
 from .cancel import CancelToken
 from .errors import Code, SkillsetError
@@ -87,7 +87,7 @@ class Server:
             self._do_load(skillset, load)
         while (batch := self._next_batch()) is not None:
             failure = batch.run(skillset)
-            self._give(_Stage.READY, wire.FromHost(done=wire.Done(failure=failure)))
+            self._give(_Stage.READY, wire.FromHost(done=wire.Done(failure=failure, metrics=self._measured(skillset))))
         return self._how_it_ended()
 
     # -- the conversation ---------------------------------------------------------------------------------------------
@@ -211,6 +211,20 @@ class Server:
             say(f"devices unknown: {error}")
         return wire.FromHost(hello=hello)
 
+    @staticmethod
+    def _measured(skillset: Skillset) -> list[float]:
+        """Nothing where there is nothing, or what is measured can't be told: that is no reason to fail a batch."""
+        if not skillset.metrics:
+            return []
+        try:
+            values = [float(value) for value in skillset.measure()]
+            if len(values) != len(skillset.metrics):
+                raise ValueError(f"{len(values)} values for {len(skillset.metrics)} metrics")
+            return values
+        except BaseException as error:
+            log_exception(error)
+            return []
+
     def _do_load(self, skillset: Skillset, load: wire.Load) -> None:
         try:
             loaded = self._make_ready(skillset, load)
@@ -230,6 +244,7 @@ class Server:
         request = skillset.warm_up()
         loaded = wire.Loaded(signature=signature_to_wire(skillset.signature), warm_up=request_to_wire(request))
         batching_to_wire(skillset.batching, loaded)
+        loaded.metrics.extend(map(metric_to_wire, skillset.metrics))
         item = WarmUpItem(request, skillset.signature, self._load_token)
         try:
             skillset.run(Batch([item], self._load_token))

@@ -83,6 +83,15 @@ class Batching:
 
 
 @dataclasses.dataclass(frozen=True)
+class Metric:
+    """Something that a skillset counts or gauges, beyond what the node counts of every model."""
+
+    name: str  # up to 64 lower-case letters, digits and `_`, the first one a letter, such as prompt_tokens
+    help: str  # what it is, in up to 256 printable characters of ASCII
+    gauge: bool = False  # it can fall; else it counts, from the start of the process on
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """A model as its folder describes it, with all of its files present and their hashes checked."""
 
@@ -166,6 +175,7 @@ class Skillset:
     options: Sequence[Option] = ()
     signature: Signature  # may also be set by `load`
     batching: Batching = Batching()  # may also be set by `load`
+    metrics: Sequence[Metric] = ()  # 32 at most, no name twice; may also be set by `load`
 
     def devices(self) -> Sequence[Device]:
         """Those on which models can be loaded; none where it computes on the processor, and nowhere else."""
@@ -188,6 +198,10 @@ class Skillset:
         for item in batch:
             if not item.token.cancelled:
                 _answer(self, item)
+
+    def measure(self) -> Sequence[float]:
+        """The values of all `metrics` at this moment, in their order. Asked after every batch; must be quick."""
+        return ()
 
 
 def _answer(skillset: Skillset, item: Item) -> None:

@@ -1,0 +1,51 @@
+#pragma once
+
+#include "actors/concurrency/clock.hpp"
+#include "actors/concurrency/error.hpp"
+#include "actors/serving/file_identity.hpp"
+
+#include <boost/asio/ssl/context.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace troupe {
+
+/// What a server shows of itself over TLS: a certificate and its key, which are read again when one of their files has
+/// changed. Files that can't be used, or don't belong together, leave what was there, and are told of in the log.
+/// Connections keep what they began with. Thread-safe.
+class tls_files {
+ public:
+  /// Both in PEM; the certificate may be a chain. INVALID_ARGUMENT names the file that can't be used.
+  static expected<std::unique_ptr<tls_files>> read(std::filesystem::path certificate, std::filesystem::path key,
+                                                   clock& by);
+
+  /// For one more connection.
+  std::shared_ptr<boost::asio::ssl::context> current();
+
+ private:
+  using identities = std::pair<std::optional<file_identity>, std::optional<file_identity>>;
+
+  /// How often the files are looked at, at most.
+  static constexpr std::chrono::seconds between_looks{1};
+
+  tls_files(std::filesystem::path certificate, std::filesystem::path key, clock& by);
+
+  identities look() const;
+  expected<std::shared_ptr<boost::asio::ssl::context>> read_files() const;
+  void look_again();
+
+  const std::filesystem::path certificate_;
+  const std::filesystem::path key_;
+  clock& clock_;
+  std::mutex mutex_;
+  std::shared_ptr<boost::asio::ssl::context> context_;  // guarded by mutex_, as are the next
+  identities seen_;
+  steady_clock::time_point next_look_;
+};
+
+}  // namespace troupe
