@@ -1,6 +1,7 @@
 #include "actors/execution/request_queue.hpp"
 
 #include "actors/concurrency/brief_mutex.hpp"
+#include "actors/concurrency/duration_text.hpp"
 #include "actors/execution/wait_estimate.hpp"
 
 #include <boost/intrusive/list.hpp>
@@ -29,10 +30,6 @@ constexpr std::size_t most_idle_clients = 64;
 constexpr milliseconds shortest_retry{10};
 constexpr milliseconds longest_retry{30'000};
 constexpr milliseconds unknown_retry{1'000};
-
-std::string shown(steady_clock::duration time) {
-  return std::to_string(std::chrono::duration_cast<milliseconds>(time).count()) + " ms";
-}
 
 }  // namespace
 
@@ -201,12 +198,14 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
       return make_error(status_code::deadline_exceeded, "the deadline had passed when the request arrived");
     const auto wait = foretold_wait(work);
     if (deadline != no_deadline && now + wait >= deadline)
-      return refuse("its deadline is in " + shown(deadline - now) + ", and it would wait about " + shown(wait),
-                    "allow more time, or try again later");
+      return refuse(
+          "its deadline is in " + duration_text(deadline - now) + ", and it would wait about " + duration_text(wait),
+          "allow more time, or try again later");
     if (wait > options_.max_wait) {
       if (!evict_for(work, refused))
-        return refuse("it would wait about " + shown(wait) + ", longer than " + shown(options_.max_wait),
-                      "try again later, or raise queue.max_wait in model.toml");
+        return refuse(
+            "it would wait about " + duration_text(wait) + ", longer than " + duration_text(options_.max_wait),
+            "try again later, or raise queue.max_wait in model.toml");
     } else if (order_.size() >= options_.capacity && !evict_for(work, refused)) {
       return refuse("the queue is full with " + std::to_string(options_.capacity) + " requests",
                     "try again later, or raise queue.capacity in model.toml");
@@ -352,7 +351,7 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
       if (give_up_cancelled(work, refused))
         continue;
       ++counts_.expired;
-      auto why = refuse("it has waited for " + shown(options_.max_wait) + " without its turn coming",
+      auto why = refuse("it has waited for " + duration_text(options_.max_wait) + " without its turn coming",
                         "try again later, or raise queue.max_wait in model.toml");
       refused.add(erase(work), std::move(why));
     }

@@ -1,5 +1,6 @@
 #include "actors/serving/sequence_table.hpp"
 
+#include "actors/concurrency/duration_text.hpp"
 #include "actors/concurrency/log.hpp"
 #include "actors/serving/inference_call.hpp"
 #include "actors/serving/served_model.hpp"
@@ -180,7 +181,7 @@ error sequence_table::not_started(const sequence_id& id) const {
                     "inference request for sequence " + shown(id) + " to model '" + model_->name() +
                         "' must specify the START flag on the first request of the sequence",
                     "start it again: it has ended, or its start was not answered, or it had no request for " +
-                        std::to_string(settings_.max_idle.count()) + " ms");
+                        duration_text(settings_.max_idle));
 }
 
 /// It is a request's turn: it goes into the queue, or is answered with why not.
