@@ -104,6 +104,15 @@ void collect_queue(const labels& of, const request_queue& queue, families& to) {
              now.withdrawn);
 }
 
+void collect_sequences(const labels& of, const sequence_counts& counts, families& to) {
+  to.gauge("sequences", "Sequences of a stateful model that have begun and are not over", of,
+           static_cast<double>(counts.live));
+  to.counter("sequences_started_total", "Sequences that have begun", of, counts.started);
+  to.counter("sequences_expired_total", "Sequences that had no request for too long", of, counts.expired);
+  to.counter("sequence_requests_refused_total", "Requests for which their sequence, or a new one, found no room", of,
+             counts.refused);
+}
+
 void collect_done(const labels& of, const model_statistics::snapshot& done, families& to) {
   const auto* request = "Requests that were executed, from their admission to their last answer";
   to.summary("request_seconds", request, with(of, "outcome", "success"), done.success);
@@ -137,6 +146,8 @@ void collect(served_model& model, families& to) {
   to.counter("instances_stuck_total", "How often an instance became that", of, stuck.ever);
   if (model.describe())
     collect_queue(of, model.calls(), to);
+  if (const auto* what = model.describe(); what && what->stateful)
+    collect_sequences(of, model.of_sequences(), to);
   collect_done(of, model.counts().read(), to);
 }
 

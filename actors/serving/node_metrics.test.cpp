@@ -56,7 +56,9 @@ struct node_metrics_test : testing::Test {
 
 TEST_F(node_metrics_test, every_family_is_there_once_with_a_name_and_help) {
   make_ready(*add_model("a"));
-  make_ready(*add_model("b"));
+  signature stateful;
+  stateful.stateful = true;
+  make_ready(*add_model("b"), stateful);
   devices->insert({"CPU", 1}, std::make_shared<executor_pool>("CPU", pool_capacity{1}));
   std::set<std::string> names;
   for (const auto& family : metrics.collect()) {
@@ -95,6 +97,21 @@ TEST_F(node_metrics_test, counts_what_queues_refuse_and_what_leaves_them) {
   EXPECT_EQ(cancelled("unload", "running"), 0);
   EXPECT_EQ(cancelled("stop", "queued"), 0);
   EXPECT_EQ(counter("troupe_queue_withdrawn_total", {{"model", "m"}}), 2);
+}
+
+TEST_F(node_metrics_test, counts_the_sequences_of_stateful_models) {
+  make_ready(*add_model("none"));
+  const auto model = add_model("m");
+  signature what;
+  what.stateful = true;
+  make_ready(*model, what);
+  auto& counts = model->of_sequences();
+  counts.live = 2, counts.started = 5, counts.expired = 3, counts.refused = 4;
+  EXPECT_EQ(find("troupe_sequences", {{"model", "m"}})->gauge.value, 2);
+  EXPECT_EQ(counter("troupe_sequences_started_total", {{"model", "m"}}), 5);
+  EXPECT_EQ(counter("troupe_sequences_expired_total", {{"model", "m"}}), 3);
+  EXPECT_EQ(counter("troupe_sequence_requests_refused_total", {{"model", "m"}}), 4);
+  EXPECT_FALSE(find("troupe_sequences", {{"model", "none"}}));
 }
 
 TEST_F(node_metrics_test, tells_the_causes_of_cancellation_apart) {

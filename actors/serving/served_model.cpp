@@ -117,8 +117,10 @@ expected<void> served_model::submit_to_sequence(std::shared_ptr<inference_call> 
     return make_error(status_code::unavailable, "nobody has the sequences of model '" + name() + "'", "try again");
   call->step = std::make_shared<sequence_step>();
   call->step->admitted = steady_clock::now();
-  owner->submit(std::move(call));
-  return {};
+  auto taken = owner->submit(std::move(call));
+  if (!taken)
+    ++of_sequences_.refused;
+  return taken;
 }
 
 expected<void> served_model::enqueue(std::shared_ptr<inference_call> call) {
