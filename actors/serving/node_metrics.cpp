@@ -9,6 +9,7 @@
 #include <prometheus/registry.h>
 
 #include <chrono>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <set>
@@ -68,6 +69,17 @@ class families {
     }
   }
 
+  /// By `wait_bounds`.
+  void waits(const char* name, const char* help, labels of, const model_statistics::snapshot& done) {
+    auto& to = add(name, help, MetricType::Histogram, std::move(of)).histogram;
+    for (std::size_t i = 0; i != done.waits.size(); ++i) {
+      to.sample_count += done.waits[i];
+      const bool last = i == wait_bounds.size();
+      to.bucket.push_back({to.sample_count, last ? std::numeric_limits<double>::infinity() : seconds(wait_bounds[i])});
+    }
+    to.sample_sum = static_cast<double>(done.queue.ns) / 1e9;
+  }
+
   std::vector<MetricFamily> take() && { return std::move(all_); }
 
  private:
@@ -123,6 +135,7 @@ void collect_done(const labels& of, const model_statistics::snapshot& done, fami
   to.summary("request_phase_seconds", phase, with(of, "phase", "input"), done.input);
   to.summary("request_phase_seconds", phase, with(of, "phase", "infer"), done.infer);
   to.summary("request_phase_seconds", phase, with(of, "phase", "output"), done.output);
+  to.waits("queue_wait_seconds", "How long requests waited that were executed", of, done);
   for (const auto cause : all_cancel_causes)
     for (const auto stage : {cancel_stage::queued, cancel_stage::running})
       to.counter("requests_cancelled_total", "Requests that were stopped: by whom, and where they were",

@@ -139,6 +139,24 @@ TEST_F(node_metrics_test, batches_are_counted_by_their_size) {
   EXPECT_EQ(find("troupe_batch_seconds", {{"model", "m"}})->summary.sample_sum, 3);
 }
 
+TEST_F(node_metrics_test, waits_are_counted_by_their_length) {
+  using namespace std::chrono_literals;
+  const auto model = add_model("m");
+  for (const steady_clock::duration wait : {0ms, 1ms, 2ms, 151ms, 200ms, 200ms, 11000ms})
+    model->counts().request_executed(wait, 1ms);
+  const auto waits = find("troupe_queue_wait_seconds", {{"model", "m"}})->histogram;
+  EXPECT_EQ(waits.sample_count, 7u);
+  EXPECT_DOUBLE_EQ(waits.sample_sum, 11.554);
+  std::map<double, std::uint64_t> within;
+  for (const auto& bucket : waits.bucket)
+    within[bucket.upper_bound] = bucket.cumulative_count;
+  EXPECT_EQ(within[0.001], 2u);
+  EXPECT_EQ(within[0.15], 3u);
+  EXPECT_EQ(within[0.2], 6u);
+  EXPECT_EQ(within[10], 6u);
+  EXPECT_EQ(waits.bucket.back().cumulative_count, 7u);
+}
+
 TEST_F(node_metrics_test, shares_of_one_name_are_one) {
   const auto pool = std::make_shared<executor_pool>("CPU", pool_capacity{.threads = 3, .bytes = 100});
   devices->insert({"CPU", 1}, pool);
