@@ -7,11 +7,11 @@
 #include "skillsets/text_embedding/inference.hpp"
 #include "skillsets/text_embedding/pooling.hpp"
 #include "skillsets/text_embedding/safetensors.hpp"
+#include "skillsets/text_embedding/shape_memory.hpp"
 #include "skillsets/text_embedding/text_tokenizer.hpp"
 #include "skillsets/text_embedding/token_ids.hpp"
 
 #include <algorithm>
-#include <array>
 #include <openvino/runtime/compiled_model.hpp>
 #include <openvino/runtime/core.hpp>
 #include <utility>
@@ -187,19 +187,12 @@ class batch_inputs {
     }
   }
 
-  /// Fills in a batch that means nothing, with other rows, another length and another product than `shape`.
+  /// Fills in a batch of this shape that means nothing.
   void fill_blank(const ov::Shape& shape) {
-    constexpr std::array<std::array<std::size_t, 2>, 4> choices{{{1, 2}, {2, 3}, {3, 5}, {4, 7}}};
-    const auto differs = [&](const auto& choice) {
-      return shape.empty() ||
-             (choice[0] != shape[0] && choice[1] != shape[1] && choice[0] * choice[1] != shape[0] * shape[1]);
-    };
-    // Rows, length and product each rule out one choice at most.
-    const auto& [rows, length] = *std::find_if(choices.begin(), choices.end(), differs);
-    shape_ = {rows, length};
-    ids_.assign(rows * length, padding_id_);
-    mask_.assign(rows * length, 1);
-    types_.assign(rows * length, 0);
+    shape_ = shape;
+    ids_.assign(ov::shape_size(shape), padding_id_);
+    mask_.assign(ov::shape_size(shape), 1);
+    types_.assign(ov::shape_size(shape), 0);
   }
 
   const ov::Shape& shape() const noexcept { return shape_; }
@@ -358,7 +351,7 @@ class embedding_instance final : public instance {
 
   expected<void> run_batch(const text_batch& batch, const std::vector<encoded_text>& texts,
                            const cancel_token& token) try {
-    if (stopped_half_way_)
+    if (!memory_.may_run({batch.texts.size(), batch.length}))
       if (auto settled = settle(); !settled)
         return settled;
     inputs_.fill(batch, texts);
@@ -379,22 +372,20 @@ class embedding_instance final : public instance {
     return {output.data<const float>(), output.get_size()};
   }
 
-  /// Makes the graph fit for use after a run that was stopped. OpenVINO's CPU plug-in computes the shapes of many nodes
-  /// ahead, but has each node remember the shape that it was last executed with: a node that a stop kept from being
-  /// executed takes its output for up to date when the shape before the stopped one comes again, and the vectors are
-  /// wrong. A run of a shape that no node remembers brings them all into line.
+  /// Makes the graph fit for any shape after a run that was stopped.
   expected<void> settle() {
-    inputs_.fill_blank(last_);
+    inputs_.fill_blank(memory_.stranger());
     return run_inputs({});
   }
 
-  /// Runs what is filled in, and notes for `settle` what the graph remembers of it.
+  /// Runs what is filled in, and notes what the graph remembers of it.
   expected<void> run_inputs(const cancel_token& token) {
     inputs_.lend(request_.get(), compiled_);
     auto done = request_.run(token);
-    stopped_half_way_ = !done;
     if (done)
-      last_ = inputs_.shape();
+      memory_.ended(inputs_.shape());
+    else
+      memory_.stopped(inputs_.shape());
     return done;
   }
 
@@ -403,8 +394,7 @@ class embedding_instance final : public instance {
   ov::CompiledModel compiled_;  // its own: the graph remembers what ran last, and streams of one model swap graphs
   batch_inputs inputs_;         // before the request, which borrows their memory
   cancellable_request request_;
-  ov::Shape last_;  // of the run that came to its end last
-  bool stopped_half_way_ = false;
+  shape_memory memory_;
 };
 
 expected<model_core> load_core(const model_settings& settings, const cancel_token& token) {
