@@ -3,6 +3,8 @@
 #include "actors/concurrency/log.hpp"
 #include "actors/serving/inference_call.hpp"
 
+#include <algorithm>
+
 namespace troupe {
 
 namespace {
@@ -193,8 +195,9 @@ void served_model::count_cancelled(const error& why, cancel_stage stage) noexcep
                             stage);
 }
 
-void served_model::set_described(signature what, batch_policy how) {
-  const auto options = options_of(folder_, how);
+void served_model::set_described(signature what, batch_policy how, std::size_t most_at_once) {
+  auto options = options_of(folder_, how);
+  options.workers = std::min(options.workers, most_at_once);
   owned_description_.reset(new description{std::move(what), std::move(how), request_queue{options}});
   description_.store(owned_description_.get(), std::memory_order_release);
 }

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -131,9 +132,10 @@ class served_model : public std::enable_shared_from_this<served_model> {
   /// Counts a request that was stopped for that reason.
   void count_cancelled(const error& why, cancel_stage stage) noexcept;
 
-  /// For the model's actor: it is known what the model takes and gives, and how. To be called once, before instances
-  /// are made.
-  void set_described(signature what, batch_policy how);
+  /// For the model's actor: it is known what the model takes and gives, and how. Of its instances `most_at_once` find
+  /// room on the device. To be called once, before instances are made.
+  void set_described(signature what, batch_policy how,
+                     std::size_t most_at_once = std::numeric_limits<std::size_t>::max());
 
   /// For the owner of a stateful model's sequences: it has begun, in place of one that was there before.
   void set_sequences(std::shared_ptr<sequence_owner> owner);
