@@ -92,7 +92,7 @@ class client {
 
   std::unique_ptr<call> begin(const ModelInferRequest& request) {
     auto c = std::make_unique<call>();
-    c->context.set_deadline(std::chrono::system_clock::now() + 1h);
+    c->context.set_deadline(std::chrono::system_clock::now() + 48h);
     c->reader = stub_->AsyncModelInfer(&c->context, request, &queue_);
     c->reader->Finish(&c->response, &c->status, c.get());
     return c;

@@ -9,7 +9,7 @@ from node import Goal, Node, call, copy_model
 RUNNING, QUEUED = 200, 1000  # cancelled in a round
 GOAL_MS = 10
 # Nothing is refused here: the queue has room, and who waits behind work without end may wait long.
-QUEUE = f'[queue]\ncapacity = {QUEUED + 100}\nmax_wait = "1h"\n'
+QUEUE = f'[queue]\ncapacity = {QUEUED + 100}\nmax_wait = "24h"\n'
 
 
 def measure(given):
