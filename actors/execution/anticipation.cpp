@@ -7,8 +7,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// How long it is waited: this part of what the batch took, so that what is lost when nobody comes is bounded by what is
-/// won when they do; and never longer than a client on the same network takes.
+/// How long it is waited: this part of what the batch took, so that what is lost when nobody comes is bounded by what
+/// is won when they do; and never longer than a client on the same network takes.
 constexpr int part_of_batch = 4;
 constexpr steady_clock::duration longest = 2ms;
 

@@ -135,7 +135,7 @@ void collect_done(const labels& of, const model_statistics::snapshot& done, fami
   to.summary("request_phase_seconds", phase, with(of, "phase", "input"), done.input);
   to.summary("request_phase_seconds", phase, with(of, "phase", "infer"), done.infer);
   to.summary("request_phase_seconds", phase, with(of, "phase", "output"), done.output);
-  to.waits("queue_wait_seconds", "How long requests waited that were executed", of, done);
+  to.waits("queue_waited_seconds", "How long requests waited that were executed", of, done);
   for (const auto cause : all_cancel_causes)
     for (const auto stage : {cancel_stage::queued, cancel_stage::running})
       to.counter("requests_cancelled_total", "Requests that were stopped: by whom, and where they were",

@@ -144,7 +144,7 @@ TEST_F(node_metrics_test, waits_are_counted_by_their_length) {
   const auto model = add_model("m");
   for (const steady_clock::duration wait : {0ms, 1ms, 2ms, 151ms, 200ms, 200ms, 11000ms})
     model->counts().request_executed(wait, 1ms);
-  const auto waits = find("troupe_queue_wait_seconds", {{"model", "m"}})->histogram;
+  const auto waits = find("troupe_queue_waited_seconds", {{"model", "m"}})->histogram;
   EXPECT_EQ(waits.sample_count, 7u);
   EXPECT_DOUBLE_EQ(waits.sample_sum, 11.554);
   std::map<double, std::uint64_t> within;

@@ -66,7 +66,7 @@ def waits(given, node):
     """{seconds: how many requests had waited no longer when they were taken from the queue}, as the node counts them."""
     told = subprocess.run([given.program("troupe"), "--target", node.target, "metrics"], stdout=subprocess.PIPE,
                           text=True, check=True).stdout
-    counts = re.findall(r'troupe_queue_wait_seconds_bucket{[^}]*model="minilm"[^}]*le="([^"]+)"} (\d+)', told)
+    counts = re.findall(r'troupe_queue_waited_seconds_bucket{[^}]*model="minilm"[^}]*le="([^"]+)"} (\d+)', told)
     return {float(bound): int(count) for bound, count in counts}
 
 

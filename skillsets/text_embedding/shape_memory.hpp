@@ -7,10 +7,10 @@ namespace troupe {
 
 /// Tells which shape a graph may run with after a run that was stopped.
 ///
-/// OpenVINO's CPU plug-in computes the shapes of many nodes ahead, but has each node remember the shape that it was last
-/// executed with. A node that a stop kept from being executed has its output made for the stopped shape; when one comes
-/// that the node remembers from before, it takes that for up to date, and what is computed is wrong. A run to the end of
-/// a shape that no node remembers brings all of them into line.
+/// OpenVINO's CPU plug-in computes the shapes of many nodes ahead, but has each node remember the shape that it was
+/// last executed with. A node that a stop kept from being executed has its output made for the stopped shape; when one
+/// comes that the node remembers from before, it takes that for up to date, and what is computed is wrong. A run to the
+/// end of a shape that no node remembers brings all of them into line.
 ///
 /// Shapes are of texts: rows, and tokens of each. Some nodes see only one of the two, and some their product, so that a
 /// shape is remembered when any of the three is.

@@ -32,7 +32,7 @@ struct embedding_options {
   bool normalize = true;
   std::int64_t max_tokens = 0;  ///< 0: as the model's files say
   bool bf16 = false;
-  std::size_t batch_tokens = 1024;
+  std::size_t batch_tokens = 384;
 };
 
 embedding_options read_options(const parameter_map& options) {
@@ -478,7 +478,7 @@ class embedding_skillset final : public skillset {
             {"normalize", true, {}},
             {"max_tokens", std::int64_t{0}, {}, 0, static_cast<double>(largest_text)},
             {"precision", std::string{"f32"}, {"f32", "bf16"}},
-            {"batch_tokens", std::int64_t{1024}, {}, 1, static_cast<double>(largest_budget)}};
+            {"batch_tokens", std::int64_t{384}, {}, 1, static_cast<double>(largest_budget)}};
   }
 
   expected<std::unique_ptr<loaded_model>> load(const model_settings& settings, const cancel_token& token) override {
