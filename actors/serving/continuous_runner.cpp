@@ -86,11 +86,19 @@ void continuous_runner::enqueue() {
 }
 
 void continuous_runner::run() noexcept {
-  while (take()) {
+  for (let_out(); take(); let_out()) {
     step();
     if (pool_->contended())
       return enqueue();
   }
+}
+
+/// Who was cancelled makes room for who is taken next, so that there is no step between them.
+void continuous_runner::let_out() {
+  const auto were_in = in_.size();
+  in_.evict_cancelled();
+  if (in_.size() != were_in)
+    forget_ended();
 }
 
 /// Takes as many calls as there is room for. False when there is none, and nobody is in: the runner waits or has

@@ -47,6 +47,7 @@ class continuous_runner final : public instance_runner,
   bool take();
   bool has_room() const noexcept;
   bool withdraw();
+  void let_out();
   void take_in(const request_queue::batch& calls);
   void let_in();
   void step();

@@ -143,6 +143,22 @@ TEST_F(continuous_runner_test, who_is_cancelled_leaves_at_the_next_step_and_make
   EXPECT_EQ(model->counts().read().cancel.count, 1u);
 }
 
+TEST_F(continuous_runner_test, who_is_cancelled_makes_room_without_a_step_between) {
+  hold_steps();
+  const auto before = submit(1'000'000), gone = submit(1'000'000);
+  const auto runner = start(2);
+  stepping.acquire();
+  const auto next = submit(1);
+  gone->scope().cancel(make_error(status_code::cancelled, "not wanted"));
+  step();
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{2, 2})) << "the next one is in the place of the one who left";
+  released = true;
+  go.release();
+  EXPECT_EQ(last_number(*next), 1);
+  stop(*runner);
+  EXPECT_FALSE(before->wait());
+}
+
 TEST_F(continuous_runner_test, who_cant_be_let_in_is_told_why) {
   const auto runner = start();
   EXPECT_EQ(submit(0)->wait().error().code, status_code::invalid_argument);

@@ -55,10 +55,10 @@ class Answer:
 
 
 class Side:
-    """A server with an OpenAI API at `address`, and the processes that its work is done in."""
+    """A server with an OpenAI API at `address`, and the processes that its work is done in; the node has a log."""
 
-    def __init__(self, name, model, address, process):
-        self.name, self.model, self.address, self.process = name, model, address, process
+    def __init__(self, name, model, address, process, log=None):
+        self.name, self.model, self.address, self.process, self.log = name, model, address, process, log
 
     def cpu(self):
         """Seconds of all its processes, user and system, so far."""
@@ -181,8 +181,9 @@ def our_node(build, model, folder, threads):
     toml = folder / "models" / "smollm2" / "model.toml"
     text = re.sub(r"(?m)^threads *=.*\n", "", toml.read_text())
     toml.write_text(f"threads = {threads}\n{text}\n[options]\ncache_tokens = {CACHE_TOKENS}\nparallel = {PARALLEL}\n")
-    with Node(build, folder) as node:
-        yield Side(OURS, "smollm2", node.addresses["http"], node.process)
+    log = folder / "log"
+    with Node(build, folder, log_level="trace", log=log) as node:
+        yield Side(OURS, "smollm2", node.addresses["http"], node.process, log)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import random
 import re
@@ -73,15 +74,17 @@ def copy_model(model, to, *, instances=None, options="", more=""):
 
 
 class Node:
-    """A process of troupe-node with the models below `folder / "models"`, until the end of a `with`."""
+    """A process of troupe-node with the models below `folder / "models"`, until the end of a `with`; its log goes into the
+    file `log`, if there is one."""
 
-    def __init__(self, build, folder, settings="", log_level="warning"):
+    def __init__(self, build, folder, settings="", log_level="warning", log=None):
         self.ready_file = folder / "ready"
         config = folder / "troupe.toml"
         config.write_text(f'[models]\npath = "models"\n{settings}')
-        self.process = subprocess.Popen(
-            [str(build / "bin" / "troupe-node"), f"--config={config}", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", f"--log-level={log_level}",
-             f"--ready-file={self.ready_file}"], stdout=subprocess.DEVNULL)
+        command = [str(build / "bin" / "troupe-node"), f"--config={config}", "--listen=127.0.0.1:0",
+                   "--http-listen=127.0.0.1:0", f"--log-level={log_level}", f"--ready-file={self.ready_file}"]
+        with open(log or os.devnull, "w", encoding="utf-8") as lines:
+            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=lines if log else None)
 
     def __enter__(self):
         end = time.monotonic() + 60

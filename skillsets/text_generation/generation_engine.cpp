@@ -55,7 +55,7 @@ generation_engine::generation_engine(const text_model& model, const engine_setti
       team_(std::make_unique<llama::thread_team>(settings.threads)),
       context_(std::move(context)),
       batch_(llama_batch_init(static_cast<std::int32_t>(settings.chunk + settings.parallel), 0, 1)),
-      cache_(*this, sequences_of(settings), !settings.exact),
+      cache_(*this, sequences_of(settings), settings.kept, !settings.exact),
       pace_(std::min<std::size_t>(8, settings.chunk), settings.chunk) {
   team_->attach_to(*context_);
   llama_set_abort_callback(

@@ -9,8 +9,13 @@ std::size_t common_prefix(std::span<const std::int32_t> a, std::span<const std::
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
 }
 
-sequence_cache::sequence_cache(cache_memory& memory, std::size_t sequences, bool sharing, std::size_t least)
-    : memory_(memory), sharing_(sharing), least_(std::max<std::size_t>(least, 1)), entries_(sequences) {}
+sequence_cache::sequence_cache(cache_memory& memory, std::size_t sequences, std::size_t kept, bool sharing,
+                               std::size_t least)
+    : memory_(memory),
+      most_kept_(kept),
+      sharing_(sharing),
+      least_(std::max<std::size_t>(least, 1)),
+      entries_(sequences) {}
 
 sequence_cache::place sequence_cache::open(std::span<const token> text) {
   const auto [from, count] = best(text);
@@ -79,6 +84,8 @@ void sequence_cache::keep(std::int32_t sequence) {
     if (&entries_[i] != &of && entries_[i].is == state::kept &&
         common_prefix(entries_[i].tokens, of.tokens) == entries_[i].tokens.size())
       clear(i);
+  if (kept() > most_kept_)
+    forget_oldest();
 }
 
 void sequence_cache::drop(std::int32_t sequence) {

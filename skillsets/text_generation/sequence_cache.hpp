@@ -34,9 +34,9 @@ class sequence_cache {
     std::size_t reused;
   };
 
-  /// With `sharing`, tokens are shared between sequences; else a text can only go on in a sequence that was kept. One
-  /// with fewer than `least` tokens in common is not worth it.
-  sequence_cache(cache_memory& memory, std::size_t sequences, bool sharing, std::size_t least = 8);
+  /// So many of the sequences are `kept` at most. With `sharing`, tokens are shared between sequences; else a text can
+  /// only go on in a sequence that was kept. One with fewer than `least` tokens in common is not worth it.
+  sequence_cache(cache_memory& memory, std::size_t sequences, std::size_t kept, bool sharing, std::size_t least = 8);
 
   /// A place for a text, of which one token at least is left to compute. There are sequences that are not in use.
   place open(std::span<const token> text);
@@ -52,7 +52,7 @@ class sequence_cache {
 
   std::size_t size(std::int32_t sequence) const { return entries_[static_cast<std::size_t>(sequence)].tokens.size(); }
 
-  /// Ends the use of a sequence, whose tokens are kept; or forgotten.
+  /// Ends the use of a sequence, whose tokens are kept, in the place of the oldest if need be; or forgotten.
   void keep(std::int32_t sequence);
   void drop(std::int32_t sequence);
 
@@ -76,6 +76,7 @@ class sequence_cache {
   void clear(std::size_t index);
 
   cache_memory& memory_;
+  const std::size_t most_kept_;
   const bool sharing_;
   const std::size_t least_;
   std::vector<entry> entries_;

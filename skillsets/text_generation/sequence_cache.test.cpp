@@ -45,7 +45,7 @@ struct sequence_cache_test : testing::Test {
 };
 
 TEST_F(sequence_cache_test, shares_the_longest_beginning) {
-  sequence_cache cache{memory, 4, true, 4};
+  sequence_cache cache{memory, 4, 4, true, 4};
   const auto first = compute(cache, counting(0, 20));
   auto other = counting(0, 12);
   other.push_back(99);
@@ -57,21 +57,21 @@ TEST_F(sequence_cache_test, shares_the_longest_beginning) {
 }
 
 TEST_F(sequence_cache_test, leaves_one_token_to_compute) {
-  sequence_cache cache{memory, 4, true, 4};
+  sequence_cache cache{memory, 4, 4, true, 4};
   compute(cache, counting(0, 20));
   compute(cache, counting(0, 20));
   EXPECT_EQ(last_reused, 19u);
 }
 
 TEST_F(sequence_cache_test, passes_over_what_is_not_worth_it) {
-  sequence_cache cache{memory, 4, true, 8};
+  sequence_cache cache{memory, 4, 4, true, 8};
   compute(cache, counting(0, 20));
   compute(cache, counting(0, 7));
   EXPECT_EQ(last_reused, 0u);
 }
 
 TEST_F(sequence_cache_test, without_sharing_goes_on_where_a_text_ended) {
-  sequence_cache cache{memory, 2, false, 4};
+  sequence_cache cache{memory, 2, 2, false, 4};
   const auto first = compute(cache, counting(0, 20));
   compute(cache, counting(0, 25));
   EXPECT_EQ(last_reused, 0u) << "it is in use";
@@ -81,7 +81,7 @@ TEST_F(sequence_cache_test, without_sharing_goes_on_where_a_text_ended) {
 }
 
 TEST_F(sequence_cache_test, forgets_who_was_kept_longest_unused) {
-  sequence_cache cache{memory, 3, true, 4};
+  sequence_cache cache{memory, 3, 3, true, 4};
   cache.keep(compute(cache, counting(0, 10)));
   cache.keep(compute(cache, counting(100, 110)));
   cache.keep(compute(cache, counting(200, 210)));
@@ -95,8 +95,17 @@ TEST_F(sequence_cache_test, forgets_who_was_kept_longest_unused) {
   EXPECT_FALSE(cache.forget_oldest());
 }
 
+TEST_F(sequence_cache_test, keeps_no_more_than_it_may) {
+  sequence_cache cache{memory, 4, 1, true, 4};
+  cache.keep(compute(cache, counting(0, 10)));
+  cache.keep(compute(cache, counting(100, 110)));
+  EXPECT_EQ(cache.shared(counting(0, 11)), 0u);
+  EXPECT_EQ(cache.shared(counting(100, 111)), 10u);
+  EXPECT_EQ(memory.sizes[0], 0u) << "its room is free";
+}
+
 TEST_F(sequence_cache_test, keeps_no_text_that_is_all_in_another) {
-  sequence_cache cache{memory, 4, true, 4};
+  sequence_cache cache{memory, 4, 4, true, 4};
   cache.keep(compute(cache, counting(0, 10)));
   cache.keep(compute(cache, counting(0, 20)));
   EXPECT_EQ(cache.kept(), 1u);
@@ -108,7 +117,7 @@ TEST_F(sequence_cache_test, says_what_is_there_whatever_comes) {
   std::mt19937 random{seed};
   for (const bool sharing : {true, false}) {
     memory.sizes.clear();
-    sequence_cache cache{memory, 6, sharing, 2};
+    sequence_cache cache{memory, 6, 6, sharing, 2};
     std::map<std::int32_t, tokens> used;
     for (int round = 0; round != 5000; ++round) {
       if (used.size() < 4 && random() % 2) {

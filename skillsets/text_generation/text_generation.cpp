@@ -190,7 +190,7 @@ class text_generation_skillset final : public skillset {
             {"context", std::int64_t{0}, {}, 0, most_context},
             {"cache_tokens", std::int64_t{0}, {}, 0, most_context},
             {"parallel", std::int64_t{8}, {}, 1, 64},
-            {"prefix_cache", std::int64_t{16}, {}, 0, 128},
+            {"prefix_cache", std::int64_t{8}, {}, 0, 128},
             {"prefill_chunk", std::int64_t{128}, {}, 8, 2048},
             {"step_ms", std::int64_t{50}, {}, 1, 1000},
             {"exact", false, {}},

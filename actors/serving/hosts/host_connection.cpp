@@ -30,9 +30,9 @@ constexpr milliseconds steps_at_once{20};
 constexpr int most_at_once = 64;
 
 /// Gives an answer of the host to the item that it is for. True when that was its last word, which is ours where the
-/// outputs are wrong.
+/// outputs are wrong, or too much.
 expected<bool> pass_on(const wire::Answer& answer, work_item& item, const signature& what,
-                       const std::shared_ptr<const void>& owner, const attachments& files) {
+                       const std::shared_ptr<const void>& owner, const attachments& files, segment_views& segments) {
   if (answer.has_failure()) {
     item.respond(host::from_wire(answer.failure()));
     return true;
@@ -41,15 +41,27 @@ expected<bool> pass_on(const wire::Answer& answer, work_item& item, const signat
     item.complete();
     return true;
   }
-  auto response = host::from_wire(answer.response(), owner, files);
-  if (!response)
+  auto response = host::from_wire(answer.response(), owner, files, &segments);
+  if (!response && response.error().code != status_code::resource_exhausted)
     return response.error();
+  if (!response) {
+    item.respond(response.error());
+    return true;
+  }
   if (auto right = validate_outputs(response->outputs, what); !right) {
     item.respond(right.error());
     return true;
   }
   answer.last() ? item.respond(*std::move(response)) : item.send(*std::move(response));
   return answer.last();
+}
+
+/// Reads an answer that nobody wants, so that the segments that it is in are free again.
+expected<bool> drop(const wire::Answer& answer, const std::shared_ptr<const void>& owner, const attachments& files,
+                    segment_views& segments) {
+  const auto response = host::from_wire(answer.response(), owner, files, &segments);
+  const bool fine = response || response.error().code == status_code::resource_exhausted;
+  return fine ? expected<bool>{false} : response.error();
 }
 
 error out_of_order() {
@@ -84,9 +96,7 @@ class host_connection::conversation {
   }
 
   /// Something is to be said. RESOURCE_EXHAUSTED when it is too long.
-  expected<void> say(const wire::ToHost& what, attachments files = {}) {
-    return with_.outgoing_.append(what, std::move(files));
-  }
+  expected<void> say(wire::ToHost& what, attachments files = {}) { return with_.append(what, std::move(files)); }
 
   /// Talks until `hear` returns true for what came, or an error. The host may be silent for as long as `most`, which is
   /// for ever when it is 0; once it is cancelled, the patience with that instead. A message counts when it is complete
@@ -113,6 +123,11 @@ class host_connection::conversation {
           wait(deadline);
           break;
         }
+        if (message->has_segments())
+          if (auto heeded = with_.segments_.heed(host::from_wire(message->segments())); !heeded)
+            return heeded;
+        if (message->what_case() == wire::FromHost::WHAT_NOT_SET && message->has_segments())
+          continue;
         const auto over = hear(message);
         if (!over)
           return over.error();
@@ -188,13 +203,31 @@ class host_connection::conversation {
   std::list<std::stop_callback<std::function<void()>>> on_cancel_;
 };
 
-host_connection::host_connection(std::unique_ptr<host_process> process, const patience& limits)
+/// While it lasts nobody else talks with the host. Afterwards segments are kept for a while, for the next time.
+class host_connection::turn {
+ public:
+  explicit turn(host_connection& with) : with_(with), lock_(with.mutex_) {}
+  ~turn() {
+    if (!with_.segments_.empty())
+      with_.clock_.arm(with_.idle_, with_.clock_.now() + with_.limits_.keep);
+  }
+  turn(const turn&) = delete;
+  turn& operator=(const turn&) = delete;
+
+ private:
+  host_connection& with_;
+  const std::lock_guard<std::mutex> lock_;
+};
+
+host_connection::host_connection(std::unique_ptr<host_process> process, const patience& limits, troupe::clock& time)
     : limits_(limits),
+      clock_(time),
       process_(std::move(process)),
       reader_(process_->socket()),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 host_connection::~host_connection() {
+  clock_.disarm(idle_);
   process_.reset();
   close(wake_);
 }
@@ -202,6 +235,32 @@ host_connection::~host_connection() {
 void host_connection::wake() const noexcept {
   const std::uint64_t one = 1;
   static_cast<void>(::write(wake_, &one, sizeof one));
+}
+
+/// What the host is told, with what it is to know of segments.
+expected<void> host_connection::append(wire::ToHost& what, attachments files) {
+  host::tell(segments_, what);
+  auto appended = outgoing_.append(what, std::move(files));
+  if (!appended && what.has_segments()) {
+    // What it says of segments is true all the same.
+    wire::ToHost alone;
+    alone.mutable_segments()->Swap(what.mutable_segments());
+    static_cast<void>(outgoing_.append(alone));
+  }
+  return appended;
+}
+
+/// One at a time, because it takes the clock's thread some milliseconds; those that are in use when they no longer are.
+void host_connection::give_up_segments() noexcept {
+  const std::unique_lock lock{mutex_, std::try_to_lock};
+  if (!lock || !usable())
+    return;
+  const bool gave_up = segments_.give_up_one();
+  wire::ToHost message;
+  static_cast<void>(append(message));
+  static_cast<void>(outgoing_.send_some(process_->socket()));
+  if (!segments_.empty())
+    clock_.arm(idle_, clock_.now() + (gave_up ? milliseconds{0} : limits_.keep));
 }
 
 /// The host is of no use any more, and is ended. One that was too late may still do so itself, and one that has closed
@@ -224,7 +283,7 @@ expected<std::unique_ptr<host_connection>> host_connection::start(const host_com
   auto process = host_process::start(command, whose);
   if (!process)
     return process.error();
-  std::unique_ptr<host_connection> made{new host_connection{*std::move(process), limits}};
+  std::unique_ptr<host_connection> made{new host_connection{*std::move(process), limits, token.clock()}};
   conversation talk{*made, token};
   const auto heard = talk.talk(
       [&](const std::shared_ptr<wire::FromHost>& said) -> expected<bool> {
@@ -245,9 +304,13 @@ expected<std::unique_ptr<host_connection>> host_connection::start(const host_com
 }
 
 expected<wire::Loaded> host_connection::load(const model_settings& settings, const cancel_token& token) {
+  const turn mine{*this};
+  if (settings.host.memory_mib > 0)
+    segments_.others.bound_files(settings.host.memory_mib << 20);
   wire::ToHost question;
   host::to_wire(settings, *question.mutable_load());
   question.mutable_load()->set_attachments(true);
+  question.mutable_load()->set_segments(true);
   conversation talk{*this, token};
   if (auto said = talk.say(question); !said)
     return said.error();
@@ -275,8 +338,9 @@ expected<wire::Loaded> host_connection::load(const model_settings& settings, con
 
 expected<void> host_connection::run(std::span<work_item* const> batch, const signature& what,
                                     const cancel_token& token) {
+  const turn mine{*this};
   wire::ToHost question;
-  attachments files;
+  auto files = this->files();
   conversation talk{*this, token};
   for (std::uint32_t i = 0; i != batch.size(); ++i) {
     host::to_wire(batch[i]->request(), *question.mutable_run()->add_items(), hello_.attachments() ? &files : nullptr);
@@ -298,7 +362,7 @@ expected<void> host_connection::run(std::span<work_item* const> batch, const sig
     const auto& answer = said->answer();
     auto& item = *batch[answer.item()];
     ended[answer.item()] = answer.last() || answer.has_failure();
-    const auto passed = pass_on(answer, item, what, said, reader_.take_files());
+    const auto passed = pass_on(answer, item, what, said, reader_.take_files(), segments_.others);
     return passed ? expected<bool>{false} : passed;
   };
   if (const auto heard = talk.talk(hear, limits_.silence); !heard)
@@ -309,18 +373,20 @@ expected<void> host_connection::run(std::span<work_item* const> batch, const sig
 }
 
 expected<void> host_connection::admit(work_item& item) {
+  const turn mine{*this};
   wire::ToHost admission;
   auto& what = *admission.mutable_admit();
   what.set_item(++last_number_);
-  attachments files;
+  auto files = this->files();
   host::to_wire(item.request(), *what.mutable_request(), hello_.attachments() ? &files : nullptr);
-  if (auto said = outgoing_.append(admission, std::move(files)); !said)
+  if (auto said = append(admission, std::move(files)); !said)
     return said;
   admitted_.push_back({last_number_, &item});
   return {};
 }
 
 expected<void> host_connection::step(const signature& what) {
+  const turn mine{*this};
   conversation talk{*this, {}};
   talk.pause_when_interrupted();
   for (const auto& each : admitted_)
@@ -343,8 +409,8 @@ expected<void> host_connection::step(const signature& what) {
     if (!said->has_answer() || who == admitted_.end())
       return out_of_order();
     if (!who->item)
-      return false;
-    const auto over = pass_on(answer, *who->item, what, said, reader_.take_files());
+      return drop(answer, said, reader_.take_files(), segments_.others);
+    const auto over = pass_on(answer, *who->item, what, said, reader_.take_files(), segments_.others);
     if (!over || !*over)
       return over;
     who->item = nullptr;
@@ -358,6 +424,7 @@ expected<void> host_connection::step(const signature& what) {
 }
 
 void host_connection::evict(work_item& item) noexcept {
+  const turn mine{*this};
   const auto who =
       std::find_if(admitted_.begin(), admitted_.end(), [&](const auto& each) { return each.item == &item; });
   if (who == admitted_.end())
@@ -366,7 +433,7 @@ void host_connection::evict(work_item& item) noexcept {
   cancellation.mutable_cancel()->set_item(who->number);
   admitted_.erase(who);
   // At once: there may be no other step for long. That the host is gone is for the next one to find out.
-  static_cast<void>(outgoing_.append(cancellation));
+  static_cast<void>(append(cancellation));
   static_cast<void>(outgoing_.send_some(process_->socket()));
 }
 

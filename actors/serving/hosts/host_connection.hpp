@@ -1,8 +1,10 @@
 #pragma once
 
 #include "actors/concurrency/cancel_scope.hpp"
+#include "actors/concurrency/clock.hpp"
 #include "actors/serving/hosts/host_process.hpp"
 #include "skillsets/sdk/host/frames.hpp"
+#include "skillsets/sdk/host/segments.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
 #include "troupe/host/v1/host.pb.h"
@@ -34,6 +36,7 @@ class host_connection {
     std::chrono::milliseconds silence = std::chrono::minutes{1};  ///< 0: for ever
     std::chrono::milliseconds cancel = std::chrono::seconds{2};
     std::chrono::milliseconds end = std::chrono::milliseconds{200};
+    std::chrono::milliseconds keep = std::chrono::seconds{10};  ///< segments, while there is no work for it
   };
 
   /// Starts a host and hears what it is. UNAVAILABLE with how it ended, DEADLINE_EXCEEDED, or FAILED_PRECONDITION for
@@ -74,7 +77,7 @@ class host_connection {
   class conversation;
   friend class conversation;
 
-  host_connection(std::unique_ptr<host_process> process, const patience& limits);
+  host_connection(std::unique_ptr<host_process> process, const patience& limits, troupe::clock& time);
 
   /// A request that a continuous model has.
   struct admitted {
@@ -82,10 +85,28 @@ class host_connection {
     work_item* item;  ///< null: it has had its last word, and the host may not know yet
   };
 
+  /// It is talked with, for as long as this lives.
+  class turn;
+
+  /// Due when it has not been talked with for a while.
+  class idle_timer final : public timer {
+   public:
+    explicit idle_timer(host_connection& of) noexcept : of_(of) {}
+    void fire() noexcept override { of_.give_up_segments(); }
+
+   private:
+    host_connection& of_;
+  };
+
   void wake() const noexcept;
   error give_up(const error& why);
+  expected<void> append(host::v1::ToHost& what, attachments files = {});
+  void give_up_segments() noexcept;
+  attachments files() noexcept { return attachments{hello_.segments() ? &segments_.own : nullptr}; }
 
   const patience limits_;
+  troupe::clock& clock_;
+  shared_segments segments_;
   std::unique_ptr<host_process> process_;
   frame_reader reader_;
   host::v1::Hello hello_;
@@ -95,6 +116,8 @@ class host_connection {
   std::vector<admitted> admitted_;
   std::uint32_t last_number_ = 0;
   std::atomic<bool> interrupted_ = false;
+  std::mutex mutex_;  // whoever talks with it has this, or its segments would be given up meanwhile
+  idle_timer idle_{*this};
 };
 
 }  // namespace troupe

@@ -1,5 +1,6 @@
 #include "actors/serving/hosts/host_connection.hpp"
 
+#include "actors/concurrency/virtual_clock.hpp"
 #include "actors/serving/hosts/hosted_skillset.hpp"
 #include "actors/serving/testing.hpp"
 #include "skillsets/sdk/continuous_work.hpp"
@@ -222,6 +223,186 @@ TEST_F(host_test, that_dies_while_it_is_idle_is_told_of) {
   EXPECT_EQ((*process)->end().code, status_code::unavailable) << "asked again, it says the same";
 }
 
+// -- large tensors ----------------------------------------------------------------------------------------------------
+
+/// How many segments a process has in its memory.
+int segments_of(pid_t process) {
+  std::ifstream maps{"/proc/" + std::to_string(process) + "/maps"};
+  int found = 0;
+  for (std::string line; std::getline(maps, line);)
+    found += line.find("memfd:troupe-tensor") != std::string::npos ? 1 : 0;
+  return found;
+}
+
+/// A host that has its tensors in segments, with a clock that the test moves.
+struct sharing_host : host_test {
+  sharing_host() : mine(scope_options{.clock = &time}) {}
+
+  void begin(const std::string& mode = "shares", std::uint64_t memory_mib = 0) {
+    auto started = host_connection::start(fixture(mode), "m", limits, mine.token());
+    ASSERT_TRUE(started) << started.error().message();
+    host = *std::move(started);
+    model_settings settings;
+    settings.host.memory_mib = memory_mib;
+    ASSERT_TRUE(host->load(settings, mine.token()));
+    child = testing_support::children().front();
+  }
+
+  /// Its answer to so many bytes of `c`, which must be the same.
+  expected<inference_response> ask(char c, std::size_t bytes = 4 * attachments::worthwhile) {
+    recorded_item item{
+        {{{"in", datatype::fp32, {static_cast<std::int64_t>(bytes / 4)}, buffer::take(std::string(bytes, c))}}, {}}};
+    work_item* const batch[] = {&item};
+    if (auto done = host->run(batch, what, {}); !done)
+      return done.error();
+    EXPECT_TRUE(item.last);
+    return *item.last;
+  }
+
+  void expect_echo(char c) {
+    const auto answer = ask(c);
+    ASSERT_TRUE(answer) << answer.error().message();
+    EXPECT_EQ(answer->outputs.front().data.view(), std::string(4 * attachments::worthwhile, c));
+  }
+
+  /// How the second answer breaks a host, while the first is still looked at.
+  std::string breaks_with(const std::string& mode) {
+    begin(mode);
+    const auto first = ask('1');
+    const auto second = first ? ask('2') : first;
+    EXPECT_FALSE(second) << mode;
+    EXPECT_FALSE(host->usable()) << mode;
+    const auto why = (first ? second : first).error();
+    EXPECT_EQ(why.code, status_code::unavailable) << mode;
+    host = nullptr;
+    EXPECT_EQ(segments_of(getpid()), first ? 1 : 0) << mode;
+    return why.cause;
+  }
+
+  virtual_clock time;
+  cancel_scope mine;
+  std::unique_ptr<host_connection> host;
+  pid_t child = 0;
+};
+
+TEST_F(sharing_host, uses_the_same_memory_again) {
+  begin();
+  for (int i = 0; i != 50; ++i)
+    expect_echo(static_cast<char>('a' + i % 26));
+  EXPECT_EQ(segments_of(getpid()), 2) << "one each way";
+  EXPECT_EQ(segments_of(child), 2);
+  host = nullptr;
+  EXPECT_EQ(segments_of(getpid()), 0);
+}
+
+TEST_F(sharing_host, leaves_alone_what_is_still_looked_at) {
+  begin();
+  const auto first = ask('1'), second = ask('2');
+  for (const char c : {'3', '4', '5'})
+    expect_echo(c);
+  EXPECT_EQ(first->outputs.front().data.view()[7], '1');
+  EXPECT_EQ(second->outputs.front().data.view()[7], '2');
+  host = nullptr;
+  EXPECT_EQ(segments_of(getpid()), 2) << "that it has ended makes no difference to that";
+  EXPECT_EQ(first->outputs.front().data.view()[7], '1');
+}
+
+TEST_F(sharing_host, gives_its_memory_back_when_it_is_idle) {
+  begin();
+  expect_echo('a');
+  auto kept = ask('b');
+  EXPECT_EQ(segments_of(getpid()), 2);
+  time.advance(limits.keep);
+  EXPECT_EQ(segments_of(getpid()), 1) << "one is looked at";
+  EXPECT_EQ(kept->outputs.front().data.view()[7], 'b');
+  kept = make_error(status_code::cancelled, "not wanted");
+  time.advance(limits.keep);
+  EXPECT_EQ(segments_of(getpid()), 0);
+  expect_echo('c');
+  await([&] { return segments_of(child) == 2; });
+  time.advance(limits.keep);
+  EXPECT_EQ(segments_of(getpid()), 0);
+  expect_echo('d');
+  EXPECT_EQ(segments_of(child), 2) << "it has given the others back";
+  EXPECT_EQ(time.armed(), 1u);
+}
+
+TEST_F(sharing_host, that_never_releases_gets_files_when_there_is_no_more) {
+  begin("shares and never releases");
+  for (int i = 0; i != 6; ++i) {
+    const auto answer = ask('x', std::size_t{16} << 20);
+    ASSERT_TRUE(answer) << answer.error().message();
+  }
+  EXPECT_EQ(segments_of(getpid()), 5) << "four of 16 MiB that it keeps, and one of its own";
+  EXPECT_TRUE(host->usable());
+}
+
+TEST_F(sharing_host, that_gives_more_than_it_may_have_fails_the_request_alone) {
+  begin("shares", 80);
+  std::vector<expected<inference_response>> answers;
+  for (int i = 0; i != 9; ++i)
+    answers.push_back(ask('x', std::size_t{16} << 20));
+  for (int i = 0; i != 9; ++i)  // four in segments, five in files
+    ASSERT_TRUE(answers[static_cast<std::size_t>(i)]) << i;
+  EXPECT_EQ(ask('x', std::size_t{16} << 20).error().code, status_code::resource_exhausted);
+  answers.pop_back();
+  EXPECT_TRUE(ask('x', std::size_t{16} << 20));
+  EXPECT_TRUE(host->usable());
+}
+
+TEST_F(sharing_host, that_breaks_the_rules_is_ended) {
+  EXPECT_THAT(breaks_with("shares and releases twice"), HasSubstr("lets go of segment 1, which it doesn't have"));
+  EXPECT_THAT(breaks_with("shares and releases what it hasn't got"), HasSubstr("lets go of segment 99"));
+  EXPECT_THAT(breaks_with("shares and returns what it hasn't released"), HasSubstr("returns segment 99"));
+  EXPECT_THAT(breaks_with("shares and drops what is looked at"),
+              HasSubstr("segment 1 of the other process was not re"));
+  EXPECT_THAT(breaks_with("shares and doesn't wait"), HasSubstr("segment 1 of the other process was not released"));
+  EXPECT_THAT(breaks_with("shares without a file"), HasSubstr("segment 1 of the other process is not there"));
+  EXPECT_THAT(breaks_with("shares BYTES"), HasSubstr("which BYTES must not be"));
+  EXPECT_THAT(breaks_with("shares what can be made shorter"), HasSubstr("isn't sealed against shrinking"));
+  EXPECT_THAT(breaks_with("shares more than it may"), HasSubstr("is one more, or larger, than it may have"));
+}
+
+TEST_F(sharing_host, that_changes_what_it_gave_gives_wrong_numbers_and_that_is_all) {
+  begin("shares and changes it");
+  for (int i = 0; i != 20; ++i) {
+    const auto answer = ask('x');
+    ASSERT_TRUE(answer) << answer.error().message();
+    EXPECT_EQ(answer->outputs.front().data.size(), 4 * attachments::worthwhile);
+  }
+  EXPECT_TRUE(host->usable());
+}
+
+TEST_F(sharing_host, stress_buffers_go_on_other_threads_while_it_works_and_is_idle) {
+  begin();
+  std::mutex mutex;
+  std::list<expected<inference_response>> answers;  // guarded by mutex
+  std::atomic<bool> over = false;
+  std::vector<std::jthread> threads;
+  for (int i = 0; i != 2; ++i)
+    threads.emplace_back([&] {
+      while (!over) {
+        std::list<expected<inference_response>> one;
+        const std::lock_guard lock{mutex};
+        if (!answers.empty())
+          one.splice(one.begin(), answers, answers.begin());
+      }
+    });
+  threads.emplace_back([&] {
+    while (!over)
+      time.advance(limits.keep / 3);
+  });
+  for (int i = 0; i != 300; ++i) {
+    const char c = static_cast<char>('a' + i % 26);
+    auto answer = ask(c, attachments::worthwhile);
+    ASSERT_TRUE(answer) << answer.error().message();
+    EXPECT_EQ(answer->outputs.front().data.view(), std::string(attachments::worthwhile, c));
+    const std::lock_guard lock{mutex};
+    answers.push_back(std::move(answer));
+  }
+  over = true;
+}
+
 TEST(hosted_skillset, is_a_skillset_like_others) {
   auto skills = hosted_skillset::open(fixture("behaves"), "fixture", {});
   ASSERT_TRUE(skills) << skills.error().message();
@@ -350,6 +531,19 @@ TEST_F(hosted_continuous, many_come_and_go_and_each_gets_what_it_asked_for) {
     else
       EXPECT_TRUE(n < 1 || item.token().cancelled()) << item.last->error().message();
   }
+}
+
+TEST(host_process, gets_huge_pages_unless_the_environment_says_what_malloc_does) {
+  const auto tunables = [] {
+    const auto shell = host_process::start({"/bin/sh", {"-c", "echo tunables=$GLIBC_TUNABLES."}}, "m");
+    EXPECT_TRUE(shell);
+    (*shell)->wait(std::chrono::minutes{1});
+    return (*shell)->end().cause;
+  };
+  EXPECT_THAT(tunables(), HasSubstr("tunables=glibc.malloc.hugetlb=1."));
+  setenv("GLIBC_TUNABLES", "glibc.malloc.check=0", 1);
+  EXPECT_THAT(tunables(), HasSubstr("tunables=glibc.malloc.check=0."));
+  unsetenv("GLIBC_TUNABLES");
 }
 
 TEST(host_process, stress_many_are_started_and_killed) {

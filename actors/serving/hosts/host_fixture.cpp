@@ -5,14 +5,19 @@
 #include "skillsets/sdk/host/messages.hpp"
 #include "skillsets/sdk/testing.hpp"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace troupe {
 
@@ -37,11 +42,13 @@ class fixture {
       return wait_for_ever();
     }
     say_hello();
-    for (wire::ToHost asked; in_.read(asked);)
-      if (asked.has_load())
+    for (auto asked = next(); asked; asked = next())
+      if (asked->has_load())
         load();
-      else if (asked.has_run())
-        work(asked.run());
+      else if (asked->has_run() && shares_)
+        share(asked, in_.take_files());
+      else if (asked->has_run())
+        work(asked->run());
     return 0;
   }
 
@@ -59,8 +66,18 @@ class fixture {
     std::raise(signal);
   }
 
-  void say(const wire::FromHost& what) {
-    if (!out_.write(what))
+  /// Null: the node is gone.
+  std::shared_ptr<const wire::ToHost> next() {
+    auto message = std::make_shared<wire::ToHost>();
+    if (!in_.read(*message))
+      return nullptr;
+    if (!segments_.heed(host::from_wire(message->segments())) && !is("shares and changes it"))
+      std::exit(77);
+    return message;
+  }
+
+  void say(const wire::FromHost& what, attachments files = {}) {
+    if (!out_.write(what, std::move(files)))
       std::exit(0);
   }
 
@@ -69,6 +86,8 @@ class fixture {
     hello.mutable_hello()->set_contract(is("speaks another contract") ? 99 : 1);
     hello.mutable_hello()->set_name("fixture");
     hello.mutable_hello()->set_platform("test");
+    hello.mutable_hello()->set_attachments(shares_);
+    hello.mutable_hello()->set_segments(shares_);
     say(hello);
   }
 
@@ -157,7 +176,101 @@ class fixture {
     say(said);
   }
 
+  // -- with tensors in segments
+
+  /// Answers every request with its input.
+  void share(const std::shared_ptr<const wire::ToHost>& asked, const attachments& files) {
+    for (int i = 0; i != asked->run().items_size(); ++i) {
+      auto request = host::from_wire(asked->run().items(i), asked, files, &segments_.others);
+      if (!request)
+        std::exit(78);
+      if (is("shares and never releases"))
+        kept_.push_back(request->inputs[0].data);
+      wire::FromHost said;
+      said.mutable_answer()->set_item(static_cast<std::uint32_t>(i));
+      said.mutable_answer()->set_last(true);
+      auto& outputs = *said.mutable_answer()->mutable_response();
+      attachments out{&segments_.own};
+      request->inputs[0].name = "out";
+      if (!host::to_wire(inference_response{std::move(request->inputs), {}}, outputs, &out))
+        std::exit(79);
+      if (outputs.outputs(0).has_segment())
+        misuse(*outputs.mutable_outputs(0), out);
+      host::tell(segments_, said);
+      if (is("shares and releases twice"))
+        for (const auto number : host::from_wire(said.segments()).released)
+          said.mutable_segments()->add_released(number);
+      say(said, std::move(out));
+    }
+    request_done();
+  }
+
+  void request_done() {
+    wire::FromHost done;
+    done.mutable_done();
+    host::tell(segments_, done);
+    auto& notes = *done.mutable_segments();
+    if (is("shares and releases what it hasn't got"))
+      notes.add_released(99);
+    if (is("shares and returns what it hasn't released"))
+      notes.add_returned(99);
+    if (is("shares and drops what is looked at") && last_segment_ > 0)
+      notes.add_dropped(last_segment_);
+    say(done);
+  }
+
+  void misuse(wire::Tensor& output, attachments& out) {
+    if (is("shares BYTES"))
+      output.set_datatype("BYTES");
+    if (is("shares without a file"))
+      output.clear_attachment();
+    if (is("shares and doesn't wait") && last_segment_ > 0) {
+      output.set_segment(last_segment_);
+      output.clear_attachment();
+    }
+    last_segment_ = output.segment();
+    if (is("shares what can be made shorter"))
+      replace(output, out, output.attached_bytes(), F_SEAL_FUTURE_WRITE);
+    if (is("shares more than it may"))
+      replace(output, out, most_segment_bytes + 1, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK);
+    if (is("shares and changes it"))
+      change(output, out);
+  }
+
+  /// Another file in place of the right one.
+  static int replace(wire::Tensor& output, attachments& out, std::size_t size, int seals) {
+    const int file = memfd_create("fixture", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    out = attachments{};
+    out.adopt(file);
+    output.set_attachment(0);
+    if (ftruncate(file, static_cast<off_t>(size)) != 0 || fcntl(file, F_ADD_SEALS, seals) != 0)
+      std::exit(80);
+    return file;
+  }
+
+  /// Sends one of its own, again and again, and never stops writing into it.
+  void change(wire::Tensor& output, attachments& out) {
+    output.set_segment(1000);
+    if (changing_.joinable()) {
+      out = attachments{};
+      output.clear_attachment();
+      return;
+    }
+    const int file = replace(output, out, output.attached_bytes(), F_SEAL_SHRINK);
+    auto memory = *mapping::make(file, output.attached_bytes(), mapping::kind::writable);
+    static_cast<void>(fcntl(file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE));
+    changing_ = std::jthread{[memory](const std::stop_token& over) {
+      for (unsigned char value = 0; !over.stop_requested(); ++value)
+        std::memset(memory->begin(), value, memory->bytes().size());
+    }};
+  }
+
   const std::string mode_;
+  const bool shares_ = mode_.starts_with("shares");
+  shared_segments segments_;
+  std::vector<buffer> kept_;
+  std::uint32_t last_segment_ = 0;
+  std::jthread changing_;
   frame_writer out_{node_socket};
   frame_reader in_{node_socket};
   int batches_ = 0;

@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <future>
 #include <optional>
@@ -30,6 +31,19 @@ constexpr std::size_t most_bytes_a_second = 64 << 10;  // of output that goes in
 error cannot(const std::string& what, int code) {
   return make_error(status_code::unavailable, "cannot " + what + ": " + std::generic_category().message(code),
                     "see what the system lacks: processes, descriptors or memory");
+}
+
+/// The node's environment, in which malloc asks for huge pages unless somebody says what it is to do: a model's weights
+/// are read from end to end for every token, and a language model then needs a sixth less time.
+std::vector<char*> environment() {
+  static char huge_pages[] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1";
+  std::vector<char*> all;
+  for (auto** each = environ; *each; ++each)
+    all.push_back(*each);
+  if (!std::getenv("GLIBC_TUNABLES"))
+    all.push_back(huge_pages);
+  all.push_back(nullptr);
+  return all;
 }
 
 /// What a child is to be like; released with this.
@@ -63,7 +77,8 @@ class spawn_plan {
     for (const auto& word : command.arguments)
       words.push_back(const_cast<char*>(word.c_str()));
     words.push_back(nullptr);
-    return posix_spawn(&child, command.program.c_str(), &files_, &attributes_, words.data(), environ);
+    const auto variables = environment();
+    return posix_spawn(&child, command.program.c_str(), &files_, &attributes_, words.data(), variables.data());
   }
 
  private:

@@ -80,6 +80,7 @@ expected<void> outgoing_frames::append(const google::protobuf::MessageLite& mess
   const auto length = static_cast<std::uint32_t>(size);
   std::memcpy(bytes_.data() + begin, &length, length_bytes);
   message.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(bytes_.data()) + begin + length_bytes);
+  files.sent();
   if (!files.empty())
     files_.emplace_back(begin, std::move(files));
   return {};

@@ -11,12 +11,12 @@ namespace troupe {
 using namespace host;
 
 expected<std::shared_ptr<host_batch>> host_batch::make(const std::shared_ptr<const wire::ToHost>& message,
-                                                       const attachments& files, answer_writer out) {
+                                                       const attachments& files, answer_writer& out) {
   if (message->run().items().empty())
     return make_error(status_code::invalid_argument, "a run has no requests");
   std::shared_ptr<host_batch> batch{new host_batch};
   for (const auto& each : message->run().items()) {
-    auto request = from_wire(each, message, files);
+    auto request = from_wire(each, message, files, &out.segments().others);
     if (!request)
       return request.error();
     batch->items_.emplace_back(static_cast<std::uint32_t>(batch->items_.size()), *std::move(request), out);

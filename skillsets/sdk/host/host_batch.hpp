@@ -17,7 +17,7 @@ class host_batch {
  public:
   /// Reads the requests where they lie in `message`, a Run. INVALID_ARGUMENT for a run of none, and for wrong words.
   static expected<std::shared_ptr<host_batch>> make(const std::shared_ptr<const host::v1::ToHost>& message,
-                                                    const attachments& files, answer_writer out);
+                                                    const attachments& files, answer_writer& out);
 
   /// What the batch came to as a whole. Requests without a last word get none here.
   expected<void> run(instance& worker);

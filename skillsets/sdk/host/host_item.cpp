@@ -39,11 +39,11 @@ wire::FromHost host_item::answer(bool last) const {
 /// RESOURCE_EXHAUSTED for a response that is too long to cross, INTERNAL for one that is no message.
 expected<void> host_item::write(const inference_response& response, bool last) {
   auto message = answer(last);
-  attachments files;
-  if (auto fine = to_wire(response, *message.mutable_answer()->mutable_response(), out_.attaches ? &files : nullptr);
+  auto files = out_.files();
+  if (auto fine = to_wire(response, *message.mutable_answer()->mutable_response(), out_.attaches() ? &files : nullptr);
       !fine)
     return fine;
-  return out_.out.write(message, std::move(files));
+  return out_.write(message, std::move(files));
 }
 
 /// What can't be written here finds no reader: the node is gone, and this process ends.
@@ -51,7 +51,7 @@ template <class Fill>
 void host_item::write_last(Fill fill) {
   auto message = answer(true);
   fill(*message.mutable_answer());
-  static_cast<void>(out_.out.write(message));
+  static_cast<void>(out_.write(message));
 }
 
 }  // namespace troupe

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "skillsets/sdk/host/frames.hpp"
+#include "skillsets/sdk/host/answer_writer.hpp"
 #include "skillsets/sdk/skillset.hpp"
 
 #include "troupe/host/v1/host.pb.h"
@@ -10,17 +10,11 @@
 
 namespace troupe {
 
-/// Where a host's answers go, and whether the node can take attachments.
-struct answer_writer {
-  frame_writer& out;
-  bool attaches = false;
-};
-
 /// A request of the node's: what it is answered is written to the socket as it comes, and dropped once the node has
 /// taken the request back. Worked on by one thread; `cancel` may be called from another.
 class host_item final : public work_item {
  public:
-  host_item(std::uint32_t index, inference_request request, answer_writer out)
+  host_item(std::uint32_t index, inference_request request, answer_writer& out)
       : index_(index), request_(std::move(request)), out_(out) {}
 
   const inference_request& request() const noexcept override { return request_; }
@@ -45,7 +39,7 @@ class host_item final : public work_item {
 
   const std::uint32_t index_;
   const inference_request request_;
-  const answer_writer out_;
+  answer_writer& out_;
   cancel_scope scope_;
   bool ended_ = false;
 };

@@ -51,6 +51,7 @@ expected<wire::FromHost> hello_of(skillset& skills) {
   hello.set_name(std::string{skills.name()});
   hello.set_platform(std::string{skills.platform()});
   hello.set_attachments(true);
+  hello.set_segments(true);
   hello.set_version(std::string{skills.version()});
   for (const auto& option : skills.options())
     to_wire(option, *hello.add_options());
@@ -146,6 +147,9 @@ void host_server::fail(const error& why, host_exit how) {
 // -- what the node says, on the reader's thread -----------------------------------------------------------------------
 
 expected<void> host_server::take(const std::shared_ptr<const wire::ToHost>& message, const attachments& files) {
+  if (message->has_segments())
+    if (const auto heeded = writer_.segments().heed(from_wire(message->segments())); !heeded)
+      return broken_contract(heeded.error().cause);
   switch (message->what_case()) {
     case wire::ToHost::kLoad:
       return take_load(message);
@@ -162,7 +166,7 @@ expected<void> host_server::take(const std::shared_ptr<const wire::ToHost>& mess
     case wire::ToHost::WHAT_NOT_SET:
       break;
   }
-  return broken_contract("a message that says nothing");
+  return message->has_segments() ? expected<void>{} : broken_contract("a message that says nothing");
 }
 
 expected<void> host_server::take_load(const std::shared_ptr<const wire::ToHost>& message) {
@@ -170,7 +174,7 @@ expected<void> host_server::take_load(const std::shared_ptr<const wire::ToHost>&
   if (stage_ != stage::fresh)
     return broken_contract("a second Load");
   stage_ = stage::loading;
-  attaches_ = message->load().attachments();
+  writer_.allow(message->load().attachments(), message->load().segments());
   task_ = [this, message] { load(*skills_, message->load()); };
   changed_.notify_all();
   return {};
@@ -188,7 +192,7 @@ expected<void> host_server::check_ready(const char* what, bool continuous) const
 }
 
 expected<void> host_server::take_run(const std::shared_ptr<const wire::ToHost>& message, const attachments& files) {
-  auto batch = host_batch::make(message, files, answers());
+  auto batch = host_batch::make(message, files, writer_);
   if (!batch)
     return broken_contract(batch.error().cause);
   const std::lock_guard lock{mutex_};
@@ -196,7 +200,11 @@ expected<void> host_server::take_run(const std::shared_ptr<const wire::ToHost>& 
     return can;
   stage_ = stage::busy;
   batch_ = *std::move(batch);
-  task_ = [this, run = batch_] { end_work(run->run(*worker_)); };
+  task_ = [this, run = batch_]() mutable {
+    const auto came_to = run->run(*worker_);
+    run = nullptr;
+    end_work(came_to);
+  };
   changed_.notify_all();
   return {};
 }
@@ -266,7 +274,7 @@ expected<void> host_server::cancel_steps(host_steps& steps, const wire::Cancel& 
 
 host_exit host_server::serve(skillset& skills) {
   skills_ = &skills;
-  const auto hello = contained("describing the skillset", [&] { return hello_of(skills); });
+  auto hello = contained("describing the skillset", [&] { return hello_of(skills); });
   if (!hello)
     fail(hello.error(), host_exit::internal);
   else if (const auto said = writer_.write(*hello); said)
@@ -287,18 +295,21 @@ host_exit host_server::how_it_ended() {
   return *over_;
 }
 
-/// Says what the node waits for. It may answer at once, so that what it may say next is settled before.
-expected<void> host_server::give(stage next, const wire::FromHost& message) {
+/// Says what the node waits for. It may answer at once, so that what it may say next is settled before, and the
+/// segments of the batch are free for what it will send.
+expected<void> host_server::give(stage next, wire::FromHost& message) {
+  std::shared_ptr<host_batch> over;
   {
     const std::lock_guard lock{mutex_};
     stage_ = next;
-    batch_ = nullptr;
+    over.swap(batch_);
   }
+  over = nullptr;
   return writer_.write(message);
 }
 
 void host_server::load(skillset& skills, const wire::Load& what) {
-  const auto loaded = contained("loading the model", [&] { return make_ready(skills, what); });
+  auto loaded = contained("loading the model", [&] { return make_ready(skills, what); });
   const auto given = loaded ? give(stage::ready, *loaded) : expected<void>{loaded.error()};
   if (given)
     return;
@@ -325,7 +336,7 @@ expected<wire::FromHost> host_server::make_ready(skillset& skills, const wire::L
   worker_ = *std::move(worker);
   if (auto* engine = worker_->continuous()) {
     const std::lock_guard lock{mutex_};
-    steps_ = std::make_unique<host_steps>(*engine, answers());
+    steps_ = std::make_unique<host_steps>(*engine, writer_);
   }
   wire::FromHost message;
   auto& loaded = *message.mutable_loaded();

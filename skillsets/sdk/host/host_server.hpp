@@ -7,7 +7,6 @@
 
 #include "troupe/host/v1/host.pb.h"
 
-#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -63,17 +62,14 @@ class host_server {
 
   std::function<void()> next_task();
   host_exit how_it_ended();
-  expected<void> give(stage next, const host::v1::FromHost& message);
+  expected<void> give(stage next, host::v1::FromHost& message);
   void load(skillset& skills, const host::v1::Load& what);
   expected<host::v1::FromHost> make_ready(skillset& skills, const host::v1::Load& what);
   void end_work(const expected<void>& came_to);
 
   const int socket_;
   const end_function end_;
-  answer_writer answers() noexcept { return {writer_, attaches_}; }
-
-  frame_writer writer_;
-  std::atomic<bool> attaches_ = false;  // the node can take attachments
+  answer_writer writer_;
   cancel_scope load_scope_;
   skillset* skills_ = nullptr;  // once it serves
   std::unique_ptr<loaded_model> model_;

@@ -314,6 +314,112 @@ TEST_F(host_server_test, large_tensors_come_and_go_beside_the_messages) {
   }
 }
 
+/// The node's side of a conversation in which large tensors are in segments.
+struct sharing_node {
+  explicit sharing_node(node_side& with) : node(with) {
+    ToHost load;
+    host::to_wire(testing_support::named("m"), *load.mutable_load());
+    load.mutable_load()->set_attachments(true);
+    load.mutable_load()->set_segments(true);
+    EXPECT_TRUE(node.say(load));
+    EXPECT_TRUE(node.next().has_loaded());
+  }
+
+  /// What is answered to a tensor of so many equal numbers; `files` came with the two messages.
+  inference_response ask(std::int32_t value, datatype type = datatype::int32) {
+    std::vector<std::int32_t> much(attachments::worthwhile / sizeof(std::int32_t), value);
+    if (type == datatype::bytes)
+      much.front() = static_cast<std::int32_t>(attachments::worthwhile - sizeof(std::int32_t));
+    ToHost run;
+    attachments out{&segments.own};
+    host::to_wire(inference_request{{elements<std::int32_t>("x", type, much)}, {}}, *run.mutable_run()->add_items(),
+                  &out);
+    host::tell(segments, run);
+    files = out.descriptors().size();
+    EXPECT_TRUE(node.say(run, std::move(out)));
+    const auto answer = std::make_shared<const FromHost>(next());
+    shared = answer->answer().response().outputs(0).has_segment();
+    const auto with = node.take_files();
+    files += with.descriptors().size();
+    auto response = host::from_wire(answer->answer().response(), answer, with, &segments.others);
+    EXPECT_TRUE(response) << response.error().message();
+    EXPECT_TRUE(next().has_done());
+    return *response;
+  }
+
+  FromHost next() {
+    auto said = node.next();
+    EXPECT_TRUE(segments.heed(host::from_wire(said.segments())));
+    return said;
+  }
+
+  node_side& node;
+  shared_segments segments;
+  std::size_t files = 0;
+  bool shared = false;
+};
+
+TEST_F(host_server_test, large_tensors_are_in_segments_that_are_used_again) {
+  EXPECT_TRUE(start().segments());
+  sharing_node sharing{node};
+  for (int i = 0; i != 5; ++i) {
+    const auto response = sharing.ask(i);
+    EXPECT_TRUE(sharing.shared);
+    EXPECT_EQ(sharing.files, i == 0 ? 2u : 0u);
+    EXPECT_EQ(response.outputs.front().data.bytes()[4], static_cast<std::byte>(i));
+  }
+  EXPECT_EQ(sharing.segments.own.size(), 1u) << "what it asked with is released with the Done at the latest";
+  EXPECT_EQ(sharing.segments.others.size(), 1u);
+}
+
+TEST_F(host_server_test, bytes_are_never_in_segments) {
+  start();
+  sharing_node sharing{node};
+  for (int i = 0; i != 2; ++i) {
+    static_cast<void>(sharing.ask(1, datatype::bytes));
+    EXPECT_FALSE(sharing.shared);
+    EXPECT_EQ(sharing.files, 2u);
+  }
+  EXPECT_TRUE(sharing.segments.empty());
+}
+
+TEST_F(host_server_test, segments_that_are_given_up_are_not_used_again) {
+  start();
+  sharing_node sharing{node};
+  static_cast<void>(sharing.ask(1));
+  ASSERT_TRUE(sharing.segments.give_up_one());
+  EXPECT_TRUE(sharing.segments.empty());
+  ToHost notes;
+  host::tell(sharing.segments, notes);
+  EXPECT_TRUE(node.say(notes));
+  EXPECT_EQ(sharing.ask(2).outputs.front().data.bytes()[0], std::byte{2});
+  EXPECT_EQ(sharing.files, 2u);
+}
+
+TEST_F(host_server_test, what_a_skillset_keeps_of_a_request_stays_as_it_is) {
+  std::vector<buffer> kept;
+  skills.on_run = [&](auto items, auto&) {
+    kept.push_back(items.front()->request().inputs.front().data);
+    items.front()->respond(inference_response{items.front()->request().inputs, {}});
+    return expected<void>{};
+  };
+  start();
+  sharing_node sharing{node};
+  for (int i = 0; i != 3; ++i)
+    static_cast<void>(sharing.ask(i));
+  EXPECT_EQ(sharing.segments.own.size(), 3u);
+  for (int i = 0; i != 3; ++i)
+    EXPECT_EQ(kept[static_cast<std::size_t>(i)].bytes()[0], static_cast<std::byte>(i));
+}
+
+TEST_F(host_server_test, a_segment_that_it_hasnt_got_breaks_the_contract) {
+  start_and_load();
+  ToHost notes;
+  notes.mutable_segments()->add_dropped(1);
+  ASSERT_TRUE(node.say(notes));
+  EXPECT_EQ(exit(), host_exit::contract);
+}
+
 TEST_F(host_server_test, a_node_that_cannot_take_files_gets_none) {
   start_and_load();
   const std::vector<std::int32_t> much(attachments::worthwhile / sizeof(std::int32_t), 7);

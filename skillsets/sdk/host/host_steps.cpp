@@ -12,7 +12,7 @@ using namespace host;
 
 expected<void> host_steps::admit(const std::shared_ptr<const wire::ToHost>& message, const attachments& files) {
   const auto& what = message->admit();
-  auto request = from_wire(what.request(), message, files);
+  auto request = from_wire(what.request(), message, files, &out_.segments().others);
   if (!request)
     return request.error();
   const std::lock_guard lock{mutex_};

@@ -19,7 +19,7 @@ namespace troupe {
 /// node says comes on one thread, and another one works.
 class host_steps {
  public:
-  host_steps(continuous_instance& engine, answer_writer out) : engine_(engine), out_(out), in_(engine) {}
+  host_steps(continuous_instance& engine, answer_writer& out) : engine_(engine), out_(out), in_(engine) {}
 
   /// Of the node's Admit, which is read where it lies. INVALID_ARGUMENT for a number that is taken, one request too
   /// many, and wrong words.
@@ -43,7 +43,7 @@ class host_steps {
   void forget_ended();
 
   continuous_instance& engine_;
-  const answer_writer out_;
+  answer_writer& out_;
   std::atomic<bool> paused_ = false;
   std::mutex mutex_;
   std::vector<std::shared_ptr<host_item>> items_;      // guarded by mutex_; each goes once it has ended

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 namespace troupe::host {
@@ -49,42 +50,93 @@ expected<tensor_spec> read(const wire::TensorSpec& from) {
   return tensor_spec{from.name(), *type, {from.shape().begin(), from.shape().end()}, from.any_rank()};
 }
 
+/// Puts the bytes of a large tensor where they need not be copied through a socket; false when that can't be.
+bool attach(const tensor& from, wire::Tensor& to, attachments& files) {
+  const auto bytes = from.data.bytes();
+  to.set_attached_bytes(bytes.size());
+  // Lengths are checked before they are used: what says how it is to be read must not change in between.
+  if (from.type == datatype::bytes) {
+    const auto file = files.add(bytes);
+    if (file)
+      to.set_attachment(*file);
+    return file.has_value();
+  }
+  const auto place = files.share(bytes);
+  if (!place)
+    return false;
+  if (place->segment)
+    to.set_segment(*place->segment);
+  if (place->file)
+    to.set_attachment(*place->file);
+  return true;
+}
+
 void write(const tensor& from, wire::Tensor& to, attachments* files) {
   to.set_name(from.name);
   to.set_datatype(std::string{to_string(from.type)});
   to.mutable_shape()->Add(from.shape.begin(), from.shape.end());
-  if (files && from.data.size() >= attachments::worthwhile)
-    if (const auto number = files->add(from.data.bytes())) {
-      to.set_attachment(*number);
-      to.set_attached_bytes(from.data.size());
-      return;
-    }
-  to.set_data(from.data.bytes().data(), from.data.size());
+  if (!files || from.data.size() < attachments::worthwhile || !attach(from, to, *files))
+    to.set_data(from.data.bytes().data(), from.data.size());
 }
 
-expected<tensor> read(const wire::Tensor& from, const std::shared_ptr<const void>& owner, const attachments& files) {
+error bad_segment(std::string why) {
+  return make_error(status_code::data_loss, "a tensor is in a segment, " + std::move(why));
+}
+
+/// The bytes that are in a segment, which may be seen for the first time.
+expected<buffer> view(const wire::Tensor& from, datatype type, const attachments& files, segment_views* segments) {
+  if (!segments)
+    return bad_segment("which can't be taken here");
+  if (type == datatype::bytes)
+    return bad_segment("which BYTES must not be");
+  if (from.has_attachment()) {
+    if (from.attachment() >= files.descriptors().size())
+      return bad_segment("which did not come with the message");
+    if (const auto added = segments->add(from.segment(), files.descriptors()[from.attachment()]); !added)
+      return added.error();
+  }
+  return segments->view(from.segment(), from.attached_bytes());
+}
+
+/// What tensors of a message are read with.
+struct tensor_source {
+  const std::shared_ptr<const void>& owner;
+  const attachments& files;
+  segment_views* segments;
+};
+
+expected<buffer> data_of(const wire::Tensor& from, datatype type, const tensor_source& with) {
+  if (from.has_segment())
+    return view(from, type, with.files, with.segments);
+  if (from.has_attachment())
+    return with.segments ? with.segments->view(with.files, from.attachment(), from.attached_bytes())
+                         : with.files.view(from.attachment(), from.attached_bytes());
+  return buffer{std::as_bytes(std::span{from.data().data(), from.data().size()}), with.owner};
+}
+
+expected<tensor> read(const wire::Tensor& from, const tensor_source& with) {
   const auto type = type_from_wire(from.datatype());
   if (!type)
     return type.error();
-  auto data = from.has_attachment()
-                  ? files.view(from.attachment(), from.attached_bytes())
-                  : expected{buffer{std::as_bytes(std::span{from.data().data(), from.data().size()}), owner}};
+  auto data = data_of(from, *type, with);
   if (!data)
     return data.error();
   return tensor{from.name(), *type, {from.shape().begin(), from.shape().end()}, *std::move(data)};
 }
 
+/// All are read, also when one can't be: what is in a segment has to be seen to be released.
 template <class From>
-expected<std::vector<tensor>> tensors_from_wire(const From& from, const std::shared_ptr<const void>& owner,
-                                                const attachments& files) {
+expected<std::vector<tensor>> tensors_from_wire(const From& from, const tensor_source& with) {
   std::vector<tensor> result;
+  std::optional<error> failure;
   for (const auto& each : from) {
-    auto one = read(each, owner, files);
-    if (!one)
-      return one.error();
-    result.push_back(*std::move(one));
+    auto one = read(each, with);
+    if (one)
+      result.push_back(*std::move(one));
+    else if (!failure)
+      failure = one.error();
   }
-  return result;
+  return failure ? expected<std::vector<tensor>>{*failure} : result;
 }
 
 template <class From>
@@ -270,6 +322,18 @@ batch_policy batching_of(const wire::Loaded& from) {
   return policy;
 }
 
+void to_wire(const segment_notes& notes, wire::Segments& to) {
+  to.mutable_released()->Add(notes.released.begin(), notes.released.end());
+  to.mutable_returned()->Add(notes.returned.begin(), notes.returned.end());
+  to.mutable_dropped()->Add(notes.dropped.begin(), notes.dropped.end());
+}
+
+segment_notes from_wire(const wire::Segments& from) {
+  return {{from.released().begin(), from.released().end()},
+          {from.returned().begin(), from.returned().end()},
+          {from.dropped().begin(), from.dropped().end()}};
+}
+
 void to_wire(const inference_request& request, wire::Request& to, attachments* files) {
   for (const auto& input : request.inputs)
     write(input, *to.add_inputs(), files);
@@ -278,8 +342,8 @@ void to_wire(const inference_request& request, wire::Request& to, attachments* f
 }
 
 expected<inference_request> from_wire(const wire::Request& from, const std::shared_ptr<const void>& owner,
-                                      const attachments& files) {
-  auto inputs = tensors_from_wire(from.inputs(), owner, files);
+                                      const attachments& files, segment_views* segments) {
+  auto inputs = tensors_from_wire(from.inputs(), {owner, files, segments});
   if (!inputs)
     return inputs.error();
   auto parameters = parameters_from_wire(from.parameters());
@@ -298,8 +362,8 @@ expected<void> to_wire(const inference_response& response, wire::Response& to, a
 }
 
 expected<inference_response> from_wire(const wire::Response& from, const std::shared_ptr<const void>& owner,
-                                       const attachments& files) {
-  auto outputs = tensors_from_wire(from.outputs(), owner, files);
+                                       const attachments& files, segment_views* segments) {
+  auto outputs = tensors_from_wire(from.outputs(), {owner, files, segments});
   if (!outputs)
     return outputs.error();
   auto parameters = parameters_from_wire(from.parameters());
