@@ -335,10 +335,11 @@ class embedding_instance final : public instance {
       lengths.push_back(text.ids.size());
     for (auto& batch : plan_batches(lengths, core_.batch_tokens)) {
       std::erase_if(batch.texts, [&](std::size_t text) { return jobs[owners[text]].cancelled(); });
-      if (batch.texts.empty())
-        continue;
+      // Asked before whether anything is left: where all are cancelled nothing is, and that is the reason.
       if (token.cancelled())
         return token.reason();
+      if (batch.texts.empty())
+        continue;
       batch.length = lengths[batch.texts.front()];
       if (auto done = run_batch(batch, texts, token); !done)
         return done.error();
