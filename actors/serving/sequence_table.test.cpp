@@ -113,8 +113,8 @@ struct sequences_test : testing::Test {
   }
 
   virtual_clock clock;
+  std::vector<sequence_id> over;  // before the model, whose queue tells it what it gives up in the end
   std::shared_ptr<served_model> model;
-  std::vector<sequence_id> over;
   std::unique_ptr<sequence_table> table;
   request_queue::batch batch;
 };
