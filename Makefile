@@ -54,7 +54,7 @@ bench-http: setup  ## compare the HTTP server with a bare one
 	@bench/http/run --build build/release
 
 bench-serve: setup  ## measure what serving costs, cancels and overload
-	@tools/build release troupe-node bench_load bench_engine bench_boundary bench_cancel troupe-host text_embedding
+	@tools/build release troupe-node troupe bench_load bench_engine bench_boundary bench_cancel troupe-host text_embedding
 	@bench/serve/run --build build/release
 
 bench-faults:  ## measure what the death of host processes costs

@@ -1,12 +1,15 @@
 #include "actors/execution/request_queue.hpp"
 
 #include "actors/concurrency/brief_mutex.hpp"
+#include "actors/concurrency/duration_text.hpp"
+#include "actors/execution/anticipation.hpp"
 #include "actors/execution/wait_estimate.hpp"
 
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/set.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <tuple>
@@ -30,10 +33,6 @@ constexpr milliseconds shortest_retry{10};
 constexpr milliseconds longest_retry{30'000};
 constexpr milliseconds unknown_retry{1'000};
 
-std::string shown(steady_clock::duration time) {
-  return std::to_string(std::chrono::duration_cast<milliseconds>(time).count()) + " ms";
-}
-
 }  // namespace
 
 class request_queue::core final : public std::enable_shared_from_this<core>, private timer {
@@ -52,6 +51,8 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
       return room;
     }
     insert(std::move(work), now);
+    note_answers(now);
+    returning_.came(now);
     ++counts_.admitted;
     tell_worker(now, told_by::bringer, woken);
     keep_time(now);
@@ -99,7 +100,7 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
     drop_cancelled_head(refused);
     if (!is_ready(now) || (head && !head(*order_.begin())))
       return;
-    const auto units = fill(into, refused);
+    const auto units = fill(into, refused, head ? order_.size() : fair_share());
     running_units_ += units;
     running_ += static_cast<std::int64_t>(into.size());
     learn(units, now);
@@ -130,10 +131,14 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
 
   void ran(std::int64_t units, steady_clock::duration took, std::size_t pieces) {
     const std::lock_guard lock{mutex_};
+    returning_.ended(took);
+    note_answers(clock_.now());
     running_units_ = std::max<std::int64_t>(0, running_units_ - units);
     running_ = std::max<std::int64_t>(0, running_ - static_cast<std::int64_t>(pieces));
     estimate_.ran(static_cast<double>(units), took, options_.workers);
   }
+
+  void answered() noexcept { answered_.fetch_add(1, std::memory_order_relaxed); }
 
   void add_places(std::int64_t places) {
     const std::lock_guard lock{mutex_};
@@ -201,12 +206,14 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
       return make_error(status_code::deadline_exceeded, "the deadline had passed when the request arrived");
     const auto wait = foretold_wait(work);
     if (deadline != no_deadline && now + wait >= deadline)
-      return refuse("its deadline is in " + shown(deadline - now) + ", and it would wait about " + shown(wait),
-                    "allow more time, or try again later");
+      return refuse(
+          "its deadline is in " + duration_text(deadline - now) + ", and it would wait about " + duration_text(wait),
+          "allow more time, or try again later");
     if (wait > options_.max_wait) {
       if (!evict_for(work, refused))
-        return refuse("it would wait about " + shown(wait) + ", longer than " + shown(options_.max_wait),
-                      "try again later, or raise queue.max_wait in model.toml");
+        return refuse(
+            "it would wait about " + duration_text(wait) + ", longer than " + duration_text(options_.max_wait),
+            "try again later, or raise queue.max_wait in model.toml");
     } else if (order_.size() >= options_.capacity && !evict_for(work, refused)) {
       return refuse("the queue is full with " + std::to_string(options_.capacity) + " requests",
                     "try again later, or raise queue.capacity in model.toml");
@@ -295,18 +302,22 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
   bool is_ready(steady_clock::time_point now) const { return !order_.empty() && now >= ready_at(); }
 
   steady_clock::time_point ready_at() const {
-    if (options_.max_delay == steady_clock::duration{} || items_ >= options_.batch.items ||
-        units_ >= options_.batch.units)
+    if (items_ >= options_.batch.items || units_ >= options_.batch.units)
       return steady_clock::time_point::min();
-    return arrivals_.front().queued_at_ + options_.max_delay;
+    // Who can't wait isn't kept; nor is anybody where there is a place, and work that doesn't begin and end together.
+    const auto others =
+        places_ > 0 ? steady_clock::time_point::min() : std::min(returning_.until(), order_.begin()->due_);
+    if (options_.max_delay == steady_clock::duration{})
+      return others;
+    return std::max(others, arrivals_.front().queued_at_ + options_.max_delay);
   }
 
-  /// Moves the first in order and what fits to it into a batch; what it costs.
-  std::int64_t fill(batch& into, refusals& refused) {
+  /// Moves the first in order and what fits to it into a batch, `most` in all; what it costs.
+  std::int64_t fill(batch& into, refusals& refused, std::size_t most) {
     batch_shape shape;
     auto looks = std::min(most_looked_at,
                           looked_at_a_item * static_cast<std::size_t>(std::max<std::int64_t>(options_.batch.items, 1)));
-    for (auto i = order_.begin(); i != order_.end() && looks > 0 && !is_full(shape); --looks) {
+    for (auto i = order_.begin(); i != order_.end() && looks > 0 && !is_full(shape) && into.size() < most; --looks) {
       auto& work = *i++;
       if (give_up_cancelled(work, refused) || !shape.fits(work.cost, options_.batch))
         continue;
@@ -314,6 +325,12 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
       into.push_back(erase(work));
     }
     return shape.units();
+  }
+
+  /// How much of what waits one worker takes: with others idle who could work beside it, it leaves them theirs.
+  std::size_t fair_share() const {
+    const auto others = std::min(idle_.size(), std::max<std::size_t>(options_.workers, 1) - 1);
+    return (order_.size() + others) / (others + 1);
   }
 
   bool is_full(const batch_shape& shape) const {
@@ -343,6 +360,11 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
     backlog_since_ = order_.empty() ? std::nullopt : std::optional{now};
   }
 
+  void note_answers(steady_clock::time_point now) {
+    if (answered_.load(std::memory_order_relaxed) != 0)
+      returning_.answered(answered_.exchange(0, std::memory_order_relaxed), now);
+  }
+
   // -- Time
 
   /// Gives up what has waited too long.
@@ -352,7 +374,7 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
       if (give_up_cancelled(work, refused))
         continue;
       ++counts_.expired;
-      auto why = refuse("it has waited for " + shown(options_.max_wait) + " without its turn coming",
+      auto why = refuse("it has waited for " + duration_text(options_.max_wait) + " without its turn coming",
                         "try again later, or raise queue.max_wait in model.toml");
       refused.add(erase(work), std::move(why));
     }
@@ -406,6 +428,8 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
   std::uint64_t takes_since_idle_ = 0;
   steady_clock::time_point armed_for_ = no_deadline;
   wait_estimate estimate_;
+  anticipation returning_;
+  std::atomic<std::size_t> answered_ = 0;  // that `returning_` doesn't know of
   wait_queue idle_;
   statistics counts_ = {};
 };
@@ -451,6 +475,10 @@ void request_queue::pass_on() {
 
 void request_queue::ran(std::int64_t units, steady_clock::duration took, std::size_t pieces) {
   core_->ran(units, took, pieces);
+}
+
+void request_queue::answered() noexcept {
+  core_->answered();
 }
 
 void request_queue::add_places(std::int64_t places) {

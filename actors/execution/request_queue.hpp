@@ -17,7 +17,7 @@ struct queue_options {
   steady_clock::duration max_wait = std::chrono::seconds{5};    ///< in the queue; what would wait longer is refused
   steady_clock::duration max_delay = steady_clock::duration{};  ///< how long a batch waits to become fuller
   batch_limits batch = {};
-  std::size_t workers = 1;  ///< that take from it, for the first estimates
+  std::size_t workers = 1;  ///< that work on what they took from it at once
 };
 
 /// Where work waits for one of several workers: admission and batcher of a model. Thread-safe.
@@ -31,7 +31,9 @@ struct queue_options {
 /// starves within a priority.
 ///
 /// **Batching.** A batch is the first in this order, and those that fit to it. It is ready when there is anything, or
-/// with a `max_delay` when it is full or its first member has waited so long. What is cancelled never gets into one.
+/// with a `max_delay` when it is full or its first member has waited so long. Right after a batch it waits for a moment
+/// for those who were answered, while these usually come again (see `anticipation`), and workers that are idle then
+/// share what has come. What is cancelled never gets into one.
 class request_queue {
  public:
   using batch = std::vector<std::shared_ptr<queued_work>>;
@@ -87,6 +89,9 @@ class request_queue {
 
   /// Tells how long `pieces` of work ran that were taken, a batch of so many units, for the estimates.
   void ran(std::int64_t units, steady_clock::duration took, std::size_t pieces = 1);
+
+  /// A piece of work that was taken is about to be answered, after which its client may come again.
+  void answered() noexcept;
 
   /// A worker that takes one piece of work after the other has room for so many at once, or, with a negative number, no
   /// longer. Who comes while there is a place is foretold no wait, although others run.

@@ -63,6 +63,13 @@ struct queue_test : testing::Test {
     return taken;
   }
 
+  /// Ends a batch, whose clients may come again.
+  void answer(std::size_t pieces, steady_clock::duration took) {
+    for (std::size_t i = 0; i != pieces; ++i)
+      queue().answered();
+    queue().ran(static_cast<std::int64_t>(pieces), took, pieces);
+  }
+
   request_queue& queue() {
     if (!queue_)
       queue_.emplace(options, time);
@@ -166,6 +173,82 @@ struct waiting_worker final : pending<request_queue::told_by> {
   bool begun;
   std::optional<request_queue::told_by> told;
 };
+
+TEST_F(queue_test, those_who_were_answered_are_waited_for_and_run_together) {
+  options.batch = {.items = 8};
+  submit('a'), submit('b'), submit('c');
+  EXPECT_EQ(take(), "abc");
+  answer(3, 4ms);
+  submit('d');
+  waiting_worker worker{queue()};
+  ASSERT_TRUE(worker.begun) << "b and c come again";
+  submit('e');
+  EXPECT_FALSE(worker.told);
+  submit('f');
+  EXPECT_EQ(worker.told, request_queue::told_by::bringer);
+  EXPECT_EQ(take(), "def");
+}
+
+TEST_F(queue_test, whoever_comes_alone_begins_at_once) {
+  options.batch = {.items = 8};
+  for (int i = 0; i != 3; ++i) {
+    submit('a');
+    EXPECT_EQ(take(), "a");
+    answer(1, 4ms);
+  }
+}
+
+TEST_F(queue_test, those_who_do_not_come_again_are_waited_for_no_longer_than_agreed) {
+  options.batch = {.items = 8};
+  submit('a'), submit('b'), submit('c');
+  EXPECT_EQ(take(), "abc");
+  answer(3, 4ms);
+  submit('d');
+  waiting_worker worker{queue()};
+  time.advance(999us);
+  EXPECT_FALSE(worker.told);
+  time.advance(1us);
+  EXPECT_EQ(worker.told, request_queue::told_by::other);
+  EXPECT_EQ(take(), "d");
+}
+
+TEST_F(queue_test, nobody_is_waited_for_by_what_has_no_time_or_is_full) {
+  options.batch = {.items = 3};
+  submit('a'), submit('b'), submit('c');
+  EXPECT_EQ(take(), "abc");
+  answer(3, 4ms);
+  submit('d', {}, 1, time.now() + 500us);
+  EXPECT_EQ(take(), "") << "there is time yet";
+  time.advance(499us);
+  EXPECT_EQ(take(), "");
+  submit('e', {2, 1});
+  EXPECT_EQ(take(), "de");
+}
+
+TEST_F(queue_test, workers_who_are_idle_share_what_waits) {
+  options.batch = {.items = 8};
+  options.workers = 2;
+  options.max_delay = 1ms;
+  waiting_worker first{queue()}, second{queue()};
+  for (const char name : {'a', 'b', 'c', 'd', 'e'})
+    submit(name);
+  time.advance(1ms);
+  ASSERT_TRUE(first.told && !second.told);
+  EXPECT_EQ(take(), "abc");
+  EXPECT_EQ(second.told, request_queue::told_by::other);
+  EXPECT_EQ(take(), "de");
+}
+
+TEST_F(queue_test, workers_who_take_turns_share_nothing) {
+  options.batch = {.items = 8};
+  options.max_delay = 1ms;
+  waiting_worker first{queue()}, second{queue()};
+  for (const char name : {'a', 'b', 'c'})
+    submit(name);
+  time.advance(1ms);
+  ASSERT_TRUE(first.told);
+  EXPECT_EQ(take(), "abc") << "there is a place for one only";
+}
 
 TEST_F(queue_test, tells_one_worker_a_batch) {
   waiting_worker first{queue()}, second{queue()};
@@ -471,7 +554,9 @@ TEST(request_queue, stress_each_admitted_piece_of_work_has_one_end) {
         for (queue.take(batch); !batch.empty(); queue.take(batch)) {
           EXPECT_LE(batch.size(), 5u);
           taken += batch.size();
-          queue.ran(static_cast<std::int64_t>(batch.size()), 10us);
+          for (std::size_t i = 0; i != batch.size(); ++i)
+            queue.answered();
+          queue.ran(static_cast<std::int64_t>(batch.size()), 1ms, batch.size());
         }
     });
   {

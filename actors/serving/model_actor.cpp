@@ -176,7 +176,8 @@ restart_backoff backoff_of(const restart_settings& settings) {
 void begin_instances(model_self* self) {
   auto& state = self->state;
   const auto& folder = state.model->folder();
-  state.model->set_described(state.loaded->describe(), state.loaded->batching(), state.loaded->metrics());
+  state.model->set_described(state.loaded->describe(), state.loaded->batching(),
+                             state.pool->stats().threads / folder.threads, state.loaded->metrics());
   const instance_place where{state.pool, state.pool->open_share({folder.name, folder.weight, folder.threads})};
   std::vector<child_spec> specs;
   // The first to start, and the last to stop: instances may hold what belongs to it.

@@ -51,9 +51,9 @@ void read_files(settings_reader& reader, model_folder& folder) {
 void read_restart(settings_reader& reader, restart_settings& to) {
   auto restart = reader.table("restart");
   to.intensity = restart.integer("intensity", 0, most_restarts).value_or(to.intensity);
-  to.period = restart.duration("period").value_or(to.period);
-  to.backoff = restart.duration("backoff").value_or(to.backoff);
-  to.max_backoff = restart.duration("max_backoff").value_or(std::max(to.backoff, to.max_backoff));
+  to.period = restart.milliseconds("period").value_or(to.period);
+  to.backoff = restart.milliseconds("backoff").value_or(to.backoff);
+  to.max_backoff = restart.milliseconds("max_backoff").value_or(std::max(to.backoff, to.max_backoff));
   if (to.max_backoff < to.backoff)
     restart.reject("max_backoff", "must not be less than restart.backoff", "write as much or more");
 }
@@ -64,11 +64,11 @@ void read_host(settings_reader& reader, host_settings& to) {
   to.memory_mib = static_cast<std::uint64_t>(host.integer("memory_mib", 1, most_mebibytes).value_or(0));
   to.open_files = static_cast<std::uint64_t>(host.integer("open_files", least_files, most_files).value_or(0));
   to.network = host.flag("network").value_or(to.network);
-  to.start = host.duration("start").value_or(to.start);
+  to.start = host.milliseconds("start").value_or(to.start);
   if (to.start.count() == 0)
     host.reject("start", "must be more than 0", "write 1s or more");
-  to.silence = host.duration("silence").value_or(to.silence);
-  to.cancel_grace = reader.table("cancel").duration("grace").value_or(to.cancel_grace);
+  to.silence = host.milliseconds("silence").value_or(to.silence);
+  to.cancel_grace = reader.table("cancel").milliseconds("grace").value_or(to.cancel_grace);
 }
 
 void read_queue(settings_reader& reader, queue_settings& to) {
@@ -77,7 +77,7 @@ void read_queue(settings_reader& reader, queue_settings& to) {
       queue.integer("capacity", 1, most_queued).value_or(static_cast<std::int64_t>(to.capacity)));
   to.max_wait = queue.duration("max_wait").value_or(to.max_wait);
   if (to.max_wait.count() == 0)
-    queue.reject("max_wait", "must be more than 0", "write 1ms or more");
+    queue.reject("max_wait", "must be more than 0", "write 1us or more");
   to.priorities = static_cast<std::uint32_t>(queue.integer("priorities", 1, most_priorities).value_or(to.priorities));
   to.default_priority =
       static_cast<std::uint32_t>(queue.integer("default_priority", 1, to.priorities).value_or((to.priorities + 1) / 2));
@@ -98,7 +98,7 @@ void read_sequences(settings_reader& reader, sequence_settings& to) {
       sequences.integer("capacity", 1, most_sequences).value_or(static_cast<std::int64_t>(to.capacity)));
   to.max_idle = sequences.duration("max_idle").value_or(to.max_idle);
   if (to.max_idle.count() == 0)
-    sequences.reject("max_idle", "must be more than 0", "write 1ms or more");
+    sequences.reject("max_idle", "must be more than 0", "write 1us or more");
 }
 
 /// What the model takes of its device.

@@ -35,7 +35,7 @@ struct restart_settings {
 /// How requests wait for an instance.
 struct queue_settings {
   std::size_t capacity = 128;  ///< requests
-  std::chrono::milliseconds max_wait = std::chrono::seconds{5};
+  std::chrono::microseconds max_wait = std::chrono::seconds{5};
   std::uint32_t priorities = 3;        ///< a request may have: 1, the most urgent, to this
   std::uint32_t default_priority = 2;  ///< of a request that says nothing
 };
@@ -44,13 +44,13 @@ struct queue_settings {
 struct batching_settings {
   std::optional<std::int64_t> max_batch;  ///< items
   std::optional<std::int64_t> max_units;  ///< such as tokens, padding included
-  std::chrono::milliseconds max_delay{};  ///< that a batch waits to become fuller; 0: it is what is there
+  std::chrono::microseconds max_delay{};  ///< that a batch waits to become fuller; 0: it is what is there
 };
 
 /// How a stateful model keeps its sequences.
 struct sequence_settings {
   std::size_t capacity = 1024;  ///< sequences at a time
-  std::chrono::milliseconds max_idle = std::chrono::seconds{1};
+  std::chrono::microseconds max_idle = std::chrono::seconds{1};
 };
 
 /// What a model that can't be served means for the node.

@@ -59,7 +59,7 @@ TEST_F(model_folder_test, reads_everything_that_can_be_said) {
                        "threads = 2\nweight = 2.5\nmemory_mib = 3\n"
                        "on_failure = 'unavailable'\n[limits]\nitems = 5\n"
                        "[queue]\ncapacity = 6\nmax_wait = '2s'\npriorities = 5\n"
-                       "[batching]\nmax_batch = 7\nmax_units = 800\nmax_delay = '3ms'\n"
+                       "[batching]\nmax_batch = 7\nmax_units = 800\nmax_delay = '500us'\n"
                        "[sequences]\ncapacity = 9\nmax_idle = '4s'\n"
                        "[restart]\nintensity = 8\nperiod = '9s'\nbackoff = '2s'\n"
                        "[host]\nstart = '5s'\nsilence = '6s'\n[cancel]\ngrace = '7s'\n"
@@ -75,7 +75,7 @@ TEST_F(model_folder_test, reads_everything_that_can_be_said) {
   EXPECT_EQ(m->queue.default_priority, 3u) << "the one in the middle";
   EXPECT_EQ(m->batching.max_batch, 7);
   EXPECT_EQ(m->batching.max_units, 800);
-  EXPECT_EQ(m->batching.max_delay, std::chrono::milliseconds{3});
+  EXPECT_EQ(m->batching.max_delay, std::chrono::microseconds{500});
   EXPECT_EQ(m->sequences.capacity, 9u);
   EXPECT_EQ(m->sequences.max_idle, std::chrono::seconds{4});
   EXPECT_EQ(m->alternatives, std::vector<std::string>{"CPU"});

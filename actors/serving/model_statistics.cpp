@@ -30,6 +30,8 @@ void model_statistics::request_ended(outcome how, steady_clock::duration took) n
 
 void model_statistics::request_executed(steady_clock::duration queued, steady_clock::duration ran) noexcept {
   queue_.add(queued);
+  const auto bound = std::lower_bound(wait_bounds.begin(), wait_bounds.end(), queued);
+  waits_[static_cast<std::size_t>(bound - wait_bounds.begin())].fetch_add(1, std::memory_order_relaxed);
   infer_.add(ran);
 }
 
@@ -62,6 +64,8 @@ model_statistics::snapshot model_statistics::read() const {
   now.infer = infer_.read();
   now.output = output_.read();
   now.retried = retried_.load(std::memory_order_relaxed);
+  std::transform(waits_.begin(), waits_.end(), now.waits.begin(),
+                 [](const auto& count) { return count.load(std::memory_order_relaxed); });
   std::transform(cancelled_.begin(), cancelled_.end(), now.cancelled.begin(),
                  [](const auto& count) { return count.load(std::memory_order_relaxed); });
   const std::lock_guard lock{mutex_};

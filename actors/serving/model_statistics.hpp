@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -17,6 +18,13 @@ struct duration_total {
   std::uint64_t count = 0;
   std::uint64_t ns = 0;
 };
+
+/// By what waits are counted: one is counted with the first of these that is not less. What is longer comes last.
+inline constexpr auto wait_bounds = [] {
+  using namespace std::chrono_literals;
+  return std::array<std::chrono::milliseconds, 14>{1ms,   2ms,   5ms,   10ms,   20ms,   50ms,   100ms,
+                                                   150ms, 200ms, 500ms, 1000ms, 2000ms, 5000ms, 10000ms};
+}();
 
 /// Why a request was stopped, and where it was then.
 enum class cancel_cause : std::uint8_t {
@@ -51,6 +59,7 @@ class model_statistics {
     std::uint64_t last_inference_ms = 0;             ///< since the epoch; 0: none
     std::map<std::int64_t, duration_total> batches;  ///< their execution, by items; of steps, by requests
     std::array<std::uint64_t, 2 * all_cancel_causes.size()> cancelled{};
+    std::array<std::uint64_t, wait_bounds.size() + 1> waits{};  ///< those of `queue`, counted by `wait_bounds`
 
     std::uint64_t cancelled_at(cancel_cause cause, cancel_stage stage) const noexcept {
       return cancelled[index_of(cause, stage)];
@@ -104,6 +113,7 @@ class model_statistics {
   void executed(std::int64_t size, std::int64_t finished, steady_clock::duration took);
 
   total success_, fail_, cancel_, queue_, input_, infer_, output_;
+  std::array<std::atomic<std::uint64_t>, wait_bounds.size() + 1> waits_{};
   std::atomic<std::uint64_t> retried_ = 0;
   std::array<std::atomic<std::uint64_t>, 2 * all_cancel_causes.size()> cancelled_{};
   mutable std::mutex mutex_;

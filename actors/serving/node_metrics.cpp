@@ -9,6 +9,7 @@
 #include <prometheus/registry.h>
 
 #include <chrono>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <set>
@@ -75,6 +76,17 @@ class families {
     }
   }
 
+  /// By `wait_bounds`.
+  void waits(const char* name, const char* help, labels of, const model_statistics::snapshot& done) {
+    auto& to = add(name, help, MetricType::Histogram, std::move(of)).histogram;
+    for (std::size_t i = 0; i != done.waits.size(); ++i) {
+      to.sample_count += done.waits[i];
+      const bool last = i == wait_bounds.size();
+      to.bucket.push_back({to.sample_count, last ? std::numeric_limits<double>::infinity() : seconds(wait_bounds[i])});
+    }
+    to.sample_sum = static_cast<double>(done.queue.ns) / 1e9;
+  }
+
   std::vector<MetricFamily> take() && { return std::move(all_); }
 
  private:
@@ -111,6 +123,15 @@ void collect_queue(const labels& of, const request_queue& queue, families& to) {
              now.withdrawn);
 }
 
+void collect_sequences(const labels& of, const sequence_counts& counts, families& to) {
+  to.gauge("sequences", "Sequences of a stateful model that have begun and are not over", of,
+           static_cast<double>(counts.live));
+  to.counter("sequences_started_total", "Sequences that have begun", of, counts.started);
+  to.counter("sequences_expired_total", "Sequences that had no request for too long", of, counts.expired);
+  to.counter("sequence_requests_refused_total", "Requests for which their sequence, or a new one, found no room", of,
+             counts.refused);
+}
+
 void collect_done(const labels& of, const model_statistics::snapshot& done, families& to) {
   const auto* request = "Requests that were executed, from their admission to their last answer";
   to.summary("request_seconds", request, with(of, "outcome", "success"), done.success);
@@ -121,6 +142,7 @@ void collect_done(const labels& of, const model_statistics::snapshot& done, fami
   to.summary("request_phase_seconds", phase, with(of, "phase", "input"), done.input);
   to.summary("request_phase_seconds", phase, with(of, "phase", "infer"), done.infer);
   to.summary("request_phase_seconds", phase, with(of, "phase", "output"), done.output);
+  to.waits("queue_waited_seconds", "How long requests waited that were executed", of, done);
   for (const auto cause : all_cancel_causes)
     for (const auto stage : {cancel_stage::queued, cancel_stage::running})
       to.counter("requests_cancelled_total", "Requests that were stopped: by whom, and where they were",
@@ -161,9 +183,11 @@ void collect(served_model& model, families& to) {
   to.gauge("stuck_instances", "Instances in the node's own process that go on with work that was cancelled", of,
            static_cast<double>(stuck.now));
   to.counter("instances_stuck_total", "How often an instance became that", of, stuck.ever);
-  if (model.describe()) {
+  if (const auto* what = model.describe()) {
     collect_queue(of, model.calls(), to);
     collect_measured(of, model, to);
+    if (what->stateful)
+      collect_sequences(of, model.of_sequences(), to);
   }
   collect_done(of, model.counts().read(), to);
 }

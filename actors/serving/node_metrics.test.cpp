@@ -57,7 +57,9 @@ struct node_metrics_test : testing::Test {
 
 TEST_F(node_metrics_test, every_family_is_there_once_with_a_name_and_help) {
   make_ready(*add_model("a"));
-  make_ready(*add_model("b"));
+  signature stateful;
+  stateful.stateful = true;
+  make_ready(*add_model("b"), stateful);
   devices->insert({"CPU", 1}, std::make_shared<executor_pool>("CPU", pool_capacity{1}));
   std::set<std::string> names;
   for (const auto& family : metrics.collect()) {
@@ -98,6 +100,21 @@ TEST_F(node_metrics_test, counts_what_queues_refuse_and_what_leaves_them) {
   EXPECT_EQ(counter("troupe_queue_withdrawn_total", {{"model", "m"}}), 2);
 }
 
+TEST_F(node_metrics_test, counts_the_sequences_of_stateful_models) {
+  make_ready(*add_model("none"));
+  const auto model = add_model("m");
+  signature what;
+  what.stateful = true;
+  make_ready(*model, what);
+  auto& counts = model->of_sequences();
+  counts.live = 2, counts.started = 5, counts.expired = 3, counts.refused = 4;
+  EXPECT_EQ(find("troupe_sequences", {{"model", "m"}})->gauge.value, 2);
+  EXPECT_EQ(counter("troupe_sequences_started_total", {{"model", "m"}}), 5);
+  EXPECT_EQ(counter("troupe_sequences_expired_total", {{"model", "m"}}), 3);
+  EXPECT_EQ(counter("troupe_sequence_requests_refused_total", {{"model", "m"}}), 4);
+  EXPECT_FALSE(find("troupe_sequences", {{"model", "none"}}));
+}
+
 TEST_F(node_metrics_test, tells_the_causes_of_cancellation_apart) {
   const auto model = add_model("m");
   model->count_cancelled(make_error(status_code::cancelled, ""), cancel_stage::running);
@@ -121,6 +138,24 @@ TEST_F(node_metrics_test, batches_are_counted_by_their_size) {
     buckets.emplace_back(bucket.upper_bound, bucket.cumulative_count);
   EXPECT_EQ(buckets, (std::vector<std::pair<double, std::uint64_t>>{{1, 2}, {2, 3}, {4, 3}, {8, 6}}));
   EXPECT_EQ(find("troupe_batch_seconds", {{"model", "m"}})->summary.sample_sum, 3);
+}
+
+TEST_F(node_metrics_test, waits_are_counted_by_their_length) {
+  using namespace std::chrono_literals;
+  const auto model = add_model("m");
+  for (const steady_clock::duration wait : {0ms, 1ms, 2ms, 151ms, 200ms, 200ms, 11000ms})
+    model->counts().request_executed(wait, 1ms);
+  const auto waits = find("troupe_queue_waited_seconds", {{"model", "m"}})->histogram;
+  EXPECT_EQ(waits.sample_count, 7u);
+  EXPECT_DOUBLE_EQ(waits.sample_sum, 11.554);
+  std::map<double, std::uint64_t> within;
+  for (const auto& bucket : waits.bucket)
+    within[bucket.upper_bound] = bucket.cumulative_count;
+  EXPECT_EQ(within[0.001], 2u);
+  EXPECT_EQ(within[0.15], 3u);
+  EXPECT_EQ(within[0.2], 6u);
+  EXPECT_EQ(within[10], 6u);
+  EXPECT_EQ(waits.bucket.back().cumulative_count, 7u);
 }
 
 TEST_F(node_metrics_test, shares_of_one_name_are_one) {

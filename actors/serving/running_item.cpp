@@ -48,6 +48,8 @@ void running_item::end(bool success) {
   const auto token = call_->token();
   if (token.cancelled())
     model_->count_cancelled(token.reason(), cancel_stage::running);
+  else
+    model_->calls().answered();
   const auto how = token.cancelled() ? outcome::cancel : success ? outcome::success : outcome::fail;
   model_->counts().request_ended(how, steady_clock::now() - call_->admitted_at());
 }

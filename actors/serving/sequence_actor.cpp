@@ -1,6 +1,7 @@
 #include "actors/serving/sequence_actor.hpp"
 
 #include "actors/concurrency/log.hpp"
+#include "actors/concurrency/semaphore.hpp"
 #include "actors/serving/inference_call.hpp"
 #include "actors/serving/sequence_table.hpp"
 #include "actors/serving/served_model.hpp"
@@ -18,10 +19,12 @@
 
 namespace troupe {
 
-/// A request on its way to its sequence. Nobody takes it out where the owner has ended meanwhile: then it is answered.
+/// A request on its way to its sequence, of which there are only so many. Nobody takes it out where the owner has ended
+/// meanwhile: then it is answered.
 class arriving_call {
  public:
-  explicit arriving_call(std::shared_ptr<inference_call> call) : call_(std::move(call)) {}
+  arriving_call(std::shared_ptr<inference_call> call, semaphore::permit place)
+      : call_(std::move(call)), place_(std::move(place)) {}
   ~arriving_call() {
     if (call_)
       call_->refuse(
@@ -30,10 +33,14 @@ class arriving_call {
   arriving_call(const arriving_call&) = delete;
   arriving_call& operator=(const arriving_call&) = delete;
 
-  std::shared_ptr<inference_call> take() { return std::exchange(call_, nullptr); }
+  std::shared_ptr<inference_call> take() {
+    place_.release();
+    return std::exchange(call_, nullptr);
+  }
 
  private:
   std::shared_ptr<inference_call> call_;
+  semaphore::permit place_;
 };
 
 // What the owner is told.
@@ -69,19 +76,34 @@ void tell(const caf::actor_addr& owner, What what) {
     caf::anon_send(actor, std::move(what));
 }
 
-/// The way to the actor. It does not keep it: a model may be known for longer than its sequences have an owner.
+/// The way to the actor. It does not keep it: a model may be known for longer than its sequences have an owner. An
+/// actor's mailbox has no bound, so that the way has one: as many requests as may wait.
 class sequence_address final : public sequence_owner {
  public:
-  explicit sequence_address(caf::actor_addr owner) : owner_(std::move(owner)) {}
+  sequence_address(caf::actor_addr owner, std::size_t capacity)
+      : owner_(std::move(owner)), places_(*semaphore::make(static_cast<std::int64_t>(capacity))) {}
 
-  void submit(std::shared_ptr<inference_call> call) override {
-    tell(owner_, call_arrived{std::make_shared<arriving_call>(std::move(call))});
+  expected<void> submit(std::shared_ptr<inference_call> call) override {
+    auto place = places_.try_acquire();
+    if (!place)
+      return too_many_arrive();
+    tell(owner_, call_arrived{std::make_shared<arriving_call>(std::move(call), *std::move(place))});
+    return {};
   }
   void withdraw_cancelled(std::optional<sequence_id> id) override { tell(owner_, calls_cancelled{std::move(id)}); }
   void end_all(error why) override { tell(owner_, sequences_ended{std::move(why)}); }
 
  private:
+  static error too_many_arrive() {
+    auto why = make_error(status_code::resource_exhausted,
+                          "the request was not admitted: more arrive than their sequences' owner can take",
+                          "try again later, or raise queue.capacity in model.toml");
+    why.retry_after = std::chrono::milliseconds{10};
+    return why;
+  }
+
   const caf::actor_addr owner_;
+  const semaphore places_;
 };
 
 /// Tells the actor, unless it is gone, that a sequence may have been idle for too long.
@@ -110,16 +132,19 @@ class expiry_timer final : public timer {
 struct sequence_actor_state {
   static constexpr const char* name = "sequences";
 
-  std::string model;
+  std::shared_ptr<served_model> model;
   std::unique_ptr<sequence_table> table;
   std::unique_ptr<expiry_timer> expiry;
 
   ~sequence_actor_state() {
     if (!table)
       return;
-    const auto counts = table->stats();
+    const auto& counts = model->of_sequences();
     log_event(spdlog::level::info, "sequences stopped",
-              {{"model", model}, {"live", counts.live}, {"started", counts.started}, {"expired", counts.expired}});
+              {{"model", model->name()},
+               {"live", counts.live.load()},
+               {"started", counts.started.load()},
+               {"expired", counts.expired.load()}});
   }
 };
 
@@ -127,7 +152,7 @@ caf::behavior sequence_actor(caf::stateful_actor<sequence_actor_state>* self, st
                              troupe::clock* time) {
   const caf::actor_addr me = self->address();
   auto& state = self->state;
-  state.model = model->name();
+  state.model = model;
   state.table =
       std::make_unique<sequence_table>(model, *time, [me](const sequence_id& id) { tell(me, turn_ended{id}); });
   state.expiry = std::make_unique<expiry_timer>(*time, me);
@@ -135,7 +160,7 @@ caf::behavior sequence_actor(caf::stateful_actor<sequence_actor_state>* self, st
   return {
       [self, weak = std::weak_ptr{model}](start_atom) {
         if (const auto of = weak.lock())
-          of->set_sequences(std::make_shared<sequence_address>(self->address()));
+          of->set_sequences(std::make_shared<sequence_address>(self->address(), of->calls().options().capacity));
       },
       [self, watch](const call_arrived& arrived) {
         self->state.table->add(arrived.call->take());

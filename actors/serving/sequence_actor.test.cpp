@@ -49,6 +49,19 @@ expected<void> add_up(std::span<work_item* const> batch, const cancel_token&) {
   return {};
 }
 
+/// A call whose answer keeps whoever gives it, until the test lets him go.
+class holding_call final : public inference_call {
+ public:
+  void send(inference_response) override {}
+  void complete() override {}
+  void respond(expected<inference_response>) override {
+    held.release();
+    go.acquire();
+  }
+
+  std::binary_semaphore held{0}, go{0};
+};
+
 /// A stateful model on real threads, its sequences' owner under a supervisor as in a node.
 struct sequence_actor_test : testing::Test {
   sequence_actor_test() {
@@ -273,6 +286,26 @@ TEST_F(sequence_actor_test, a_model_that_stops_answers_what_waits_and_ends_its_s
   EXPECT_EQ(failure(send(1, 1)).code, status_code::invalid_argument);
   stop_sequences();
   EXPECT_EQ(failure(send(1, 1, start)).code, status_code::unavailable) << "nobody takes it";
+}
+
+TEST_F(sequence_actor_test, no_more_requests_are_on_their_way_to_it_than_may_wait) {
+  const auto holds = std::make_shared<holding_call>();
+  holds->input.sequence = sequence_part{std::uint64_t{1}};
+  ASSERT_TRUE(model->submit(holds));
+  holds->held.acquire();
+  std::vector<call> on_their_way;
+  for (std::size_t i = 0; i != model->folder().queue.capacity; ++i)
+    on_their_way.push_back(send(1, 1));
+  const auto refused = model->submit(make(1, 1, start, end));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, status_code::resource_exhausted);
+  EXPECT_GT(refused.error().retry_after, 0ms);
+  EXPECT_EQ(model->of_sequences().refused, 1u);
+  holds->go.release();
+  for (const auto& each : on_their_way)
+    EXPECT_EQ(failure(each).code, status_code::invalid_argument) << "it was let in, and had no sequence";
+  run();
+  EXPECT_EQ(sum(send(1, 5, start)->wait()), 5) << "there is room again";
 }
 
 // Clients that send without waiting, go away at any moment, and have requests that fail, over several instances: what

@@ -1,5 +1,6 @@
 #include "actors/serving/sequence_table.hpp"
 
+#include "actors/concurrency/duration_text.hpp"
 #include "actors/concurrency/log.hpp"
 #include "actors/serving/inference_call.hpp"
 #include "actors/serving/served_model.hpp"
@@ -50,11 +51,16 @@ struct turn_holder {
 
 sequence_table::sequence_table(std::shared_ptr<served_model> model, troupe::clock& time,
                                std::function<void(const sequence_id&)> on_end)
-    : model_(std::move(model)), settings_(model_->folder().sequences), clock_(time), on_end_(std::move(on_end)) {}
+    : model_(std::move(model)),
+      settings_(model_->folder().sequences),
+      counts_(model_->of_sequences()),
+      clock_(time),
+      on_end_(std::move(on_end)) {}
 
 sequence_table::~sequence_table() {
   end_all(make_error(status_code::unavailable, "the sequences of model '" + model_->name() + "' are gone",
                      "start the sequence again"));
+  counts_.live -= sequences_.size();
 }
 
 void sequence_table::add(std::shared_ptr<inference_call> call) {
@@ -63,9 +69,10 @@ void sequence_table::add(std::shared_ptr<inference_call> call) {
   auto found = sequences_.find(part.id);
   if (found == sequences_.end()) {
     if (const auto why = why_no_new(*call))
-      return call->refuse(*why);
+      return refuse(*call, *why);
     found = sequences_.try_emplace(part.id).first;
-    ++started_;
+    ++counts_.started;
+    ++counts_.live;
   }
   auto& of = found->second;
   touch(of);
@@ -73,7 +80,7 @@ void sequence_table::add(std::shared_ptr<inference_call> call) {
   if (call->token().cancelled()) {
     give_up(*call, call->token().reason());
   } else if (of.current.call ? !has_room() : waiting_ > 0 && !has_room()) {
-    call->refuse(no_room());
+    refuse(*call, no_room());
   } else if (of.current.call) {
     log_event(spdlog::level::trace, "waits for its sequence",
               {{"model", model_->name()}, {"sequence", shown(part.id)}});
@@ -125,7 +132,7 @@ void sequence_table::end_all(const error& why) {
     // What was begun, and what still runs, belongs to no start that counts.
     ++of.arrived;
     touch(of);
-    i = of.current.call ? std::next(i) : sequences_.erase(i);
+    i = of.current.call ? std::next(i) : erase(i);
   }
 }
 
@@ -137,8 +144,8 @@ void sequence_table::expire() {
       return;
     log_event(spdlog::level::debug, "sequence expired", {{"model", model_->name()}, {"sequence", shown(found->first)}});
     touch(found->second);
-    sequences_.erase(found);
-    ++expired_;
+    erase(found);
+    ++counts_.expired;
   }
 }
 
@@ -147,7 +154,7 @@ steady_clock::time_point sequence_table::next_expiry() const {
 }
 
 sequence_table::statistics sequence_table::stats() const {
-  return {sequences_.size(), waiting_, started_, expired_};
+  return {sequences_.size(), waiting_};
 }
 
 /// Why a request can't begin a sequence that is not there.
@@ -180,7 +187,7 @@ error sequence_table::not_started(const sequence_id& id) const {
                     "inference request for sequence " + shown(id) + " to model '" + model_->name() +
                         "' must specify the START flag on the first request of the sequence",
                     "start it again: it has ended, or its start was not answered, or it had no request for " +
-                        std::to_string(settings_.max_idle.count()) + " ms");
+                        duration_text(settings_.max_idle));
 }
 
 /// It is a request's turn: it goes into the queue, or is answered with why not.
@@ -222,6 +229,12 @@ void sequence_table::drop_cancelled(sequence& of) {
     give_up(*one.call, one.call->token().reason());
 }
 
+/// Answers a request that can't be let in.
+void sequence_table::refuse(inference_call& call, const error& why) {
+  counts_.refused += why.code == status_code::resource_exhausted ? 1 : 0;
+  call.refuse(why);
+}
+
 /// Answers a request that was stopped before it ran.
 void sequence_table::give_up(inference_call& call, const error& why) {
   model_->count_cancelled(why, cancel_stage::queued);
@@ -240,11 +253,16 @@ void sequence_table::settle(map::iterator at) {
   if (of.current.call || of.idle)
     return;
   if (of.live == 0 || of.live != of.arrived) {
-    sequences_.erase(at);
+    erase(at);
     return;
   }
   of.idle_since = clock_.now();
   of.idle = idle_.insert(idle_.end(), &at->first);
+}
+
+sequence_table::map::iterator sequence_table::erase(map::iterator of) {
+  --counts_.live;
+  return sequences_.erase(of);
 }
 
 }  // namespace troupe

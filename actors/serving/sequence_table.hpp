@@ -18,6 +18,7 @@ namespace troupe {
 
 class inference_call;
 class served_model;
+struct sequence_counts;
 
 /// The sequences of a stateful model: which are live, the state of each, and which of its requests has its turn.
 ///
@@ -40,10 +41,8 @@ class served_model;
 class sequence_table {
  public:
   struct statistics {
-    std::size_t live = 0;       ///< begun, and not over
-    std::size_t waiting = 0;    ///< requests that wait for their turn
-    std::uint64_t started = 0;  ///< since the table was made, as is the next
-    std::uint64_t expired = 0;  ///< had no request for too long
+    std::size_t live = 0;     ///< begun, and not over
+    std::size_t waiting = 0;  ///< requests that wait for their turn
   };
 
   /// `on_end` is called from any thread when nobody works any more on the request of this sequence that had its turn;
@@ -97,6 +96,7 @@ class sequence_table {
   std::optional<error> why_no_new(const inference_call& call) const;
   bool has_room() const;
   error no_room() const;
+  void refuse(inference_call& call, const error& why);
   error not_started(const sequence_id& id) const;
   void begin(sequence& of, turn next);
   void advance(sequence& of);
@@ -104,17 +104,17 @@ class sequence_table {
   void give_up(inference_call& call, const error& why);
   void touch(sequence& of);
   void settle(map::iterator of);
+  map::iterator erase(map::iterator of);
 
   const std::shared_ptr<served_model> model_;
   const sequence_settings settings_;
+  sequence_counts& counts_;
   troupe::clock& clock_;
   const std::function<void(const sequence_id&)> on_end_;
   map sequences_;
   std::list<const sequence_id*> idle_;  // who is idle longest comes first
   std::size_t waiting_ = 0;
   std::size_t ending_ = 0;  // those whose end has its turn
-  std::uint64_t started_ = 0;
-  std::uint64_t expired_ = 0;
 };
 
 }  // namespace troupe

@@ -113,8 +113,8 @@ struct sequences_test : testing::Test {
   }
 
   virtual_clock clock;
+  std::vector<sequence_id> over;  // before the model, whose queue tells it what it gives up in the end
   std::shared_ptr<served_model> model;
-  std::vector<sequence_id> over;
   std::unique_ptr<sequence_table> table;
   request_queue::batch batch;
 };
@@ -159,7 +159,7 @@ TEST_F(sequences_test, one_begins_with_a_start_and_is_over_after_its_end) {
   run();
   EXPECT_EQ(sum(both), 5);
   EXPECT_EQ(table->stats().live, 0u);
-  EXPECT_EQ(table->stats().started, 2u);
+  EXPECT_EQ(model->of_sequences().started, 2u);
 }
 
 TEST_F(sequences_test, a_request_that_fails_leaves_the_state_as_it_was) {
@@ -263,7 +263,7 @@ TEST_F(sequences_test, one_that_is_idle_for_too_long_expires) {
   clock.advance(1s);
   table->expire();
   EXPECT_EQ(table->stats().live, 0u);
-  EXPECT_EQ(table->stats().expired, 1u);
+  EXPECT_EQ(model->of_sequences().expired, 1u);
   EXPECT_EQ(failure(send(1, 2)).message(),
             "inference request for sequence 1 to model 'm' must specify the START flag on the first request of the "
             "sequence; start it again: it has ended, or its start was not answered, or it had no request for 1000 ms");
@@ -279,12 +279,31 @@ TEST_F(sequences_test, one_whose_time_is_over_is_gone_even_before_anybody_looked
   EXPECT_EQ(table->stats().live, 0u);
 }
 
+TEST_F(sequences_test, those_that_live_are_counted_and_none_once_nobody_owns_them) {
+  const auto& counts = model->of_sequences();
+  for (int id : {1, 2, 3})
+    send(id, 1, start);
+  run();
+  EXPECT_EQ(counts.live, 3u);
+  send(3, 1, no_start, end);
+  run();
+  EXPECT_EQ(counts.live, 2u);
+  clock.advance(1s);
+  send(4, 1, start);
+  EXPECT_EQ(counts.live, 1u) << "two have expired";
+  table.reset();
+  EXPECT_EQ(counts.live, 0u);
+  EXPECT_EQ(counts.started, 4u);
+  EXPECT_EQ(counts.expired, 2u);
+}
+
 TEST_F(sequences_test, there_are_no_more_than_its_capacity) {
   for (int id : {1, 2, 3})
     send(id, 1, start);
   auto refused = failure(send(4, 1, start));
   EXPECT_EQ(refused.code, status_code::resource_exhausted);
   EXPECT_EQ(refused.retry_after, 1s);
+  EXPECT_EQ(model->of_sequences().refused, 1u);
   run();
   clock.advance(300ms);
   refused = failure(send(4, 1, start));

@@ -3,6 +3,8 @@
 #include "actors/concurrency/log.hpp"
 #include "actors/serving/inference_call.hpp"
 
+#include <algorithm>
+
 namespace troupe {
 
 namespace {
@@ -122,8 +124,10 @@ expected<void> served_model::submit_to_sequence(std::shared_ptr<inference_call> 
     return make_error(status_code::unavailable, "nobody has the sequences of model '" + name() + "'", "try again");
   call->step = std::make_shared<sequence_step>();
   call->step->admitted = steady_clock::now();
-  owner->submit(std::move(call));
-  return {};
+  auto taken = owner->submit(std::move(call));
+  if (!taken)
+    ++of_sequences_.refused;
+  return taken;
 }
 
 expected<void> served_model::enqueue(std::shared_ptr<inference_call> call) {
@@ -196,8 +200,10 @@ void served_model::count_cancelled(const error& why, cancel_stage stage) noexcep
                             stage);
 }
 
-void served_model::set_described(signature what, batch_policy how, std::vector<metric_spec> metrics) {
-  const auto options = options_of(folder_, how);
+void served_model::set_described(signature what, batch_policy how, std::size_t most_at_once,
+                                 std::vector<metric_spec> metrics) {
+  auto options = options_of(folder_, how);
+  options.workers = std::min(options.workers, most_at_once);
   owned_description_.reset(
       new description{std::move(what), std::move(how), request_queue{options}, instance_metrics{std::move(metrics)}});
   description_.store(owned_description_.get(), std::memory_order_release);

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -41,14 +42,23 @@ class sequence_owner {
  public:
   virtual ~sequence_owner() = default;
 
-  /// Takes a request, which is answered whatever becomes of it.
-  virtual void submit(std::shared_ptr<inference_call> call) = 0;
+  /// Takes a request, which is answered whatever becomes of it. RESOURCE_EXHAUSTED when too many are on their way
+  /// already; then nobody else has it.
+  virtual expected<void> submit(std::shared_ptr<inference_call> call) = 0;
 
   /// Answers the cancelled requests of one sequence, or of all, that have not begun to run.
   virtual void withdraw_cancelled(std::optional<sequence_id> id) = 0;
 
   /// Ends all sequences, and answers whatever waits with the reason.
   virtual void end_all(error why) = 0;
+};
+
+/// What has become of a stateful model's sequences since it was loaded, whoever owned them.
+struct sequence_counts {
+  std::atomic<std::uint64_t> live = 0;  ///< begun, and not over
+  std::atomic<std::uint64_t> started = 0;
+  std::atomic<std::uint64_t> expired = 0;  ///< had no request for too long
+  std::atomic<std::uint64_t> refused = 0;  ///< requests that were, for want of room
 };
 
 /// What the gateways see of a model: its state, its signature, and the queue that admits requests to it and puts them
@@ -114,6 +124,7 @@ class served_model : public std::enable_shared_from_this<served_model> {
   /// For the model's instances: where they take calls from. Only once the model was described.
   request_queue& calls() const noexcept;
   model_statistics& counts() noexcept { return counts_; }
+  sequence_counts& of_sequences() noexcept { return of_sequences_; }
 
   /// What its instances measure themselves. Only once the model was described.
   instance_metrics& metrics() const noexcept;
@@ -126,9 +137,11 @@ class served_model : public std::enable_shared_from_this<served_model> {
   /// Counts a request that was stopped for that reason.
   void count_cancelled(const error& why, cancel_stage stage) noexcept;
 
-  /// For the model's actor: it is known what the model takes and gives, how, and what it measures. To be called once,
-  /// before instances are made.
-  void set_described(signature what, batch_policy how, std::vector<metric_spec> metrics = {});
+  /// For the model's actor: it is known what the model takes and gives, how, and what it measures. Of its instances
+  /// `most_at_once` find room on the device. To be called once, before instances are made.
+  void set_described(signature what, batch_policy how,
+                     std::size_t most_at_once = std::numeric_limits<std::size_t>::max(),
+                     std::vector<metric_spec> metrics = {});
 
   /// For the owner of a stateful model's sequences: it has begun, in place of one that was there before.
   void set_sequences(std::shared_ptr<sequence_owner> owner);
@@ -160,6 +173,7 @@ class served_model : public std::enable_shared_from_this<served_model> {
   const std::chrono::system_clock::time_point created_at_ = std::chrono::system_clock::now();
   const std::function<void()> on_change_;
   model_statistics counts_;
+  sequence_counts of_sequences_;
   gate visits_;
   std::unique_ptr<description> owned_description_;
   std::atomic<description*> description_ = nullptr;

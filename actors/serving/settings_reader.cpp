@@ -54,15 +54,19 @@ std::string shown(double value) {
   return out.str();
 }
 
-std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+/// Microseconds in a unit of time; 0 for what is none.
+double microseconds_in(std::string_view unit) {
+  return unit == "us" ? 1 : unit == "ms" ? 1e3 : unit == "s" ? 1e6 : unit == "m" ? 60e6 : unit == "h" ? 3600e6 : 0;
+}
+
+std::optional<std::chrono::microseconds> parse_duration(std::string_view text) {
   double value = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string_view unit{end, static_cast<std::size_t>(text.data() + text.size() - end)};
-  const double factor = unit == "ms" ? 1 : unit == "s" ? 1e3 : unit == "m" ? 60e3 : unit == "h" ? 3600e3 : 0;
-  const double ms = value * factor;
-  if (failed != std::errc{} || factor == 0 || !(ms >= 0 && ms <= 86'400e3))
+  const auto factor = microseconds_in({end, static_cast<std::size_t>(text.data() + text.size() - end)});
+  const double us = value * factor;
+  if (failed != std::errc{} || factor == 0 || !(us >= 0 && us <= 86'400e6))
     return std::nullopt;
-  return std::chrono::milliseconds{std::llround(ms)};
+  return std::chrono::microseconds{std::llround(us)};
 }
 
 }  // namespace
@@ -215,14 +219,20 @@ std::optional<bool> settings_reader::flag(std::string_view key) {
   return std::nullopt;
 }
 
-std::optional<std::chrono::milliseconds> settings_reader::duration(std::string_view key) {
+std::optional<std::chrono::microseconds> settings_reader::duration(std::string_view key) {
   const auto value = text(key);
   if (!value)
     return std::nullopt;
   if (const auto parsed = parse_duration(*value))
     return parsed;
-  reject(key, "is '" + *value + "', which is no duration", "write a number and a unit: 250ms, 10s, 2m, at most 24h");
+  reject(key, "is '" + *value + "', which is no duration",
+         "write a number and a unit: 500us, 250ms, 10s, 2m, at most 24h");
   return std::nullopt;
+}
+
+std::optional<std::chrono::milliseconds> settings_reader::milliseconds(std::string_view key) {
+  const auto exact = duration(key);
+  return exact ? std::optional{std::chrono::ceil<std::chrono::milliseconds>(*exact)} : std::nullopt;
 }
 
 settings_reader settings_reader::table(std::string_view key) {

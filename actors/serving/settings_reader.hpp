@@ -48,8 +48,11 @@ class settings_reader {
 
   std::optional<bool> flag(std::string_view key);
 
-  /// Text such as `250ms`, `10s` or `2m`, not negative and at most a day.
-  std::optional<std::chrono::milliseconds> duration(std::string_view key);
+  /// Text such as `500us`, `250ms`, `10s` or `2m`, not negative and at most a day.
+  std::optional<std::chrono::microseconds> duration(std::string_view key);
+
+  /// The same for what is done in whole milliseconds: rounded up, so that what is more than 0 stays so.
+  std::optional<std::chrono::milliseconds> milliseconds(std::string_view key);
 
   /// The table at `key`; an empty one where there is none. Its errors are this reader's errors.
   settings_reader table(std::string_view key);

@@ -14,12 +14,15 @@ settings_reader reader(std::string_view text) {
 }
 
 TEST(settings_reader, reads_each_kind_of_value) {
-  auto r = reader("t = 'a'\ni = 3\nn = 2\nf = true\nd = '1.5s'\n[sub]\nx = 1\n");
+  auto r = reader("t = 'a'\ni = 3\nn = 2\nf = true\nd = '1.5s'\nu = '500us'\n[sub]\nx = 1\n");
   EXPECT_EQ(r.text("t"), "a");
   EXPECT_EQ(r.integer("i", 1, 3), 3);
   EXPECT_EQ(r.number("n", 0, 9), 2.0);
   EXPECT_EQ(r.flag("f"), true);
   EXPECT_EQ(r.duration("d"), 1500ms);
+  EXPECT_EQ(r.duration("u"), 500us);
+  EXPECT_EQ(r.milliseconds("d"), 1500ms);
+  EXPECT_EQ(r.milliseconds("u"), 1ms) << "not none";
   EXPECT_EQ(r.text("absent"), std::nullopt);
   auto sub = r.table("sub");
   EXPECT_EQ(sub.integer("x", 0, 1), 1);
@@ -56,7 +59,8 @@ TEST(settings_reader, refuses_wrong_types_and_values) {
   wrong("k = nan", [](auto& r) { return r.number("k", 0, 9); });
   wrong("k = 1", [](auto& r) { return r.flag("k"); });
   wrong("k = 'z'", [](auto& r) { return r.choice("k", {"x", "y"}); });
-  for (const auto* bad : {"k = '10'", "k = 's'", "k = '-1s'", "k = '25h'", "k = '1e99h'", "k = 'nans'", "k = 5"})
+  for (const auto* bad :
+       {"k = '10'", "k = 's'", "k = '1ns'", "k = '-1s'", "k = '25h'", "k = '1e99h'", "k = 'nans'", "k = 5"})
     wrong(bad, [](auto& r) { return r.duration("k"); });
   auto r = reader("k = 1");
   r.table("k");

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <functional>
 #include <future>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -135,7 +136,7 @@ inline std::shared_ptr<skillset> borrowed(skillset& skills) {
 inline void make_ready(served_model& model, signature what = {}, batch_policy how = {},
                        std::vector<metric_spec> metrics = {}) {
   if (!model.describe())
-    model.set_described(std::move(what), std::move(how), std::move(metrics));
+    model.set_described(std::move(what), std::move(how), std::numeric_limits<std::size_t>::max(), std::move(metrics));
   model.set_ready();
 }
 

@@ -20,8 +20,8 @@ void read_grpc(settings_reader& reader, grpc_settings& to) {
   to.model_control = grpc.flag("model_control").value_or(to.model_control);
   to.shared_memory = grpc.flag("shared_memory").value_or(to.shared_memory);
   auto shutdown = reader.table("shutdown");
-  to.drain = shutdown.duration("drain").value_or(to.drain);
-  to.grace = shutdown.duration("grace").value_or(to.grace);
+  to.drain = shutdown.milliseconds("drain").value_or(to.drain);
+  to.grace = shutdown.milliseconds("grace").value_or(to.grace);
 }
 
 void read_http_limits(settings_reader& http, http_limits& to) {
@@ -34,10 +34,10 @@ void read_http_limits(settings_reader& http, http_limits& to) {
     to.bodies_bytes = static_cast<std::size_t>(*mib) << 20;
   if (const auto most = http.integer("max_connections", 1, 1 << 20))
     to.connections = static_cast<std::size_t>(*most);
-  to.header_time = http.duration("header_timeout").value_or(to.header_time);
-  to.body_time = http.duration("body_timeout").value_or(to.body_time);
-  to.write_time = http.duration("write_timeout").value_or(to.write_time);
-  to.idle_time = http.duration("idle_timeout").value_or(to.idle_time);
+  to.header_time = http.milliseconds("header_timeout").value_or(to.header_time);
+  to.body_time = http.milliseconds("body_timeout").value_or(to.body_time);
+  to.write_time = http.milliseconds("write_timeout").value_or(to.write_time);
+  to.idle_time = http.milliseconds("idle_timeout").value_or(to.idle_time);
 }
 
 /// Files are relative to `base`.

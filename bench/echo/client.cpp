@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 
 #include <grpcpp/grpcpp.h>
@@ -12,6 +14,30 @@
 namespace troupe::bench {
 
 using inference::ModelInferRequest;
+
+namespace {
+
+double own_cpu_seconds(pid_t process) {
+  clockid_t clock;
+  timespec now{};
+  if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &now) != 0) {
+    throw std::runtime_error("cannot read the CPU time of process " + std::to_string(process));
+  }
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+std::vector<pid_t> children_of(pid_t process) {
+  std::vector<pid_t> result;
+  for (const auto& thread : std::filesystem::directory_iterator{"/proc/" + std::to_string(process) + "/task"}) {
+    std::ifstream children{thread.path() / "children"};
+    for (pid_t child = 0; children >> child;) {
+      result.push_back(child);
+    }
+  }
+  return result;
+}
+
+}  // namespace
 
 std::unique_ptr<stub> connect(const std::string& target, int number) {
   // Channels of equal arguments would share one connection.
@@ -68,15 +94,14 @@ std::vector<ModelInferRequest> make_requests(const std::string& model, const std
 }
 
 double cpu_seconds(pid_t process) {
-  clockid_t clock;
-  timespec now{};
   if (process == 0) {
     return 0;
   }
-  if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &now) != 0) {
-    throw std::runtime_error("cannot read the CPU time of process " + std::to_string(process));
+  auto sum = own_cpu_seconds(process);
+  for (const auto child : children_of(process)) {
+    sum += own_cpu_seconds(child);
   }
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+  return sum;
 }
 
 double percentile(std::vector<std::uint64_t>& nanoseconds, double share) {

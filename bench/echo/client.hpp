@@ -28,7 +28,8 @@ inference::ModelInferRequest make_request(const std::string& model, const std::v
 std::vector<inference::ModelInferRequest> make_requests(const std::string& model,
                                                         const std::vector<std::string>& texts);
 
-/// CPU time of a process, user and system, of all its threads; 0 for process 0.
+/// CPU time of a process and the children that it has, such as hosts of models, user and system, of all their threads;
+/// 0 for process 0.
 double cpu_seconds(pid_t process);
 
 /// Those that aren't more than `share` of all; 0 without any. Nanoseconds in, microseconds out.

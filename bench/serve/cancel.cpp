@@ -41,27 +41,30 @@ struct arguments {
   std::vector<std::string> texts;
 };
 
-/// The work: what takes long and can be stopped at any time, and what is done as soon as it has a slot.
+/// The work: what takes long and can be stopped at any time, what takes a moment, and what is done as soon as it has a
+/// slot.
 struct workload {
-  ModelInferRequest slow, quick;
+  ModelInferRequest slow, quick, nothing;
 };
 
 /// `identity`, which waits as long as it is told.
 workload waits(const std::string& model) {
-  workload result{make_request(), make_request()};
+  workload result{make_request(), make_request(), {}};
   for (auto* request : {&result.slow, &result.quick})
     request->set_model_name(model);
   (*result.slow.mutable_parameters())["delay_ms"].set_int64_param(600'000);
   // Even 0 makes it work for a slot, not for the thread that brings it.
   (*result.quick.mutable_parameters())["delay_ms"].set_int64_param(0);
+  result.nothing = result.quick;
   return result;
 }
 
-/// A model of texts: so many long ones that they take many seconds, and a short one.
+/// A model of texts: so many long ones that they take many seconds, a short one, and none.
 workload computes(const std::string& model, const std::vector<std::string>& texts) {
   const auto by_size = [](const auto& a, const auto& b) { return a.size() < b.size(); };
   const auto [shortest, longest] = std::minmax_element(texts.begin(), texts.end(), by_size);
-  return {make_request(model, std::vector(400, *longest)), make_request(model, std::vector{*shortest})};
+  return {make_request(model, std::vector(400, *longest)), make_request(model, std::vector{*shortest}),
+          make_request(model, std::vector<std::string>{})};
 }
 
 /// A request and what becomes of it.
@@ -89,7 +92,7 @@ class client {
 
   std::unique_ptr<call> begin(const ModelInferRequest& request) {
     auto c = std::make_unique<call>();
-    c->context.set_deadline(std::chrono::system_clock::now() + 1h);
+    c->context.set_deadline(std::chrono::system_clock::now() + 48h);
     c->reader = stub_->AsyncModelInfer(&c->context, request, &queue_);
     c->reader->Finish(&c->response, &c->status, c.get());
     return c;
@@ -198,17 +201,17 @@ std::vector<std::uint64_t> time_quick(client& node, const workload& work, std::s
   return times;
 }
 
-/// From the cancellation of one that runs until the answer of a quick one that is next in the queue has come.
-std::vector<std::uint64_t> time_next(client& node, const workload& work, const arguments& given, line& slow) {
+/// From the cancellation of one that runs until the answer of `next` has come, which is the first in the queue.
+std::vector<std::uint64_t> time_next(client& node, const workload& work, ModelInferRequest next, const arguments& given,
+                                     line& slow) {
   std::mt19937 random{1};
   const auto some_time = [&] {
     return std::chrono::system_clock::now() + std::chrono::microseconds{5000 + random() % 15'000};
   };
-  auto first = work.quick;
-  (*first.mutable_parameters())["priority"].set_int64_param(1);
+  (*next.mutable_parameters())["priority"].set_int64_param(1);
   std::vector<std::uint64_t> times;
   for (std::size_t i = 0; i != given.rounds; ++i) {
-    const auto quick = node.begin(first);
+    const auto quick = node.begin(next);
     node.wait_until(&counts::waiting, waiting + 1);
     node.sleep_until(some_time());
     expect(!quick->ended, "a request that should have waited has ended");
@@ -221,6 +224,8 @@ std::vector<std::uint64_t> time_next(client& node, const workload& work, const a
     node.wait(**victim);
     expect((*victim)->code() == grpc::StatusCode::CANCELLED, "what was cancelled did not end so");
     slow.erase(victim);
+    // Its place is taken before another one comes: else the next quick request might find it free.
+    node.wait_until(&counts::waiting, waiting - 1);
     slow.push_back(node.begin(work.slow));
     node.wait_until(&counts::waiting, waiting);
   }
@@ -276,12 +281,15 @@ int measure(const arguments& given) {
     slow.push_back(node.begin(work.slow));
     node.wait_until(&counts::admitted, before + i + 1);
   }
-  auto next = time_next(node, work, given, slow);
+  auto slot = time_next(node, work, work.nothing, given, slow);
+  auto next = time_next(node, work, work.quick, given, slow);
   const auto ran = count_ran(node, work, given, slow);
   std::printf(
-      "{\"cancelled\":%zu,\"next_p50_us\":%.1f,\"next_p99_us\":%.1f,\"next_max_us\":%.1f,\"idle_p50_us\":%.1f,"
-      "\"idle_p99_us\":%.1f,\"queued\":%zu,\"queued_ran\":%llu}\n",
-      next.size(), percentile(next, 0.50), percentile(next, 0.99), percentile(next, 1.0), percentile(idle, 0.50),
+      "{\"cancelled\":%zu,\"slot_p50_us\":%.1f,\"slot_p99_us\":%.1f,\"slot_max_us\":%.1f,\"next_p50_us\":%.1f,"
+      "\"next_p99_us\":%.1f,\"next_max_us\":%.1f,\"idle_p50_us\":%.1f,\"idle_p99_us\":%.1f,\"queued\":%zu,"
+      "\"queued_ran\":%llu}\n",
+      slot.size() + next.size(), percentile(slot, 0.50), percentile(slot, 0.99), percentile(slot, 1.0),
+      percentile(next, 0.50), percentile(next, 0.99), percentile(next, 1.0), percentile(idle, 0.50),
       percentile(idle, 0.99), given.queued, static_cast<unsigned long long>(ran));
   return 0;
 }

@@ -9,7 +9,7 @@ from node import Goal, Node, call, copy_model
 RUNNING, QUEUED = 200, 1000  # cancelled in a round
 GOAL_MS = 10
 # Nothing is refused here: the queue has room, and who waits behind work without end may wait long.
-QUEUE = f'[queue]\ncapacity = {QUEUED + 100}\nmax_wait = "1h"\n'
+QUEUE = f'[queue]\ncapacity = {QUEUED + 100}\nmax_wait = "24h"\n'
 
 
 def measure(given):
@@ -31,16 +31,18 @@ def measure(given):
 
 def show(results):
     goals = []
-    print(f"\ncancelled; from the client's cancel until it has the next request's answer, in ms; median of the rounds")
-    print(f"{'':27}{'p50':>9}{'p99':>9}{'longest':>9}{'idle p50':>10}{'idle p99':>10}{'queued':>9}{'of it ran':>11}")
+    print(f"\ncancelled; from the client's cancel until the slot has done a request without work, and until it has done a "
+          f"quick one, and that alone; in ms, median of the rounds")
+    columns = {f"{what}_{figure}": f"{what} {'longest' if figure == 'max' else figure}"
+               for what, figures in (("slot", ("p50", "p99", "max")), ("next", ("p50", "p99", "max")),
+                                     ("idle", ("p50", "p99"))) for figure in figures}
+    print(f"{'':27}" + "".join(f"{title:>13}" for title in columns.values()) + f"{'queued':>9}{'of it ran':>11}")
     names = {"identity": "a wait (identity)", "minilm": "a computation (MiniLM)"}
     for model, rounds in results.items():
-        ms = {f: statistics.median(r[f"{f}_us"] for r in rounds) / 1000
-              for f in ("next_p50", "next_p99", "next_max", "idle_p50", "idle_p99")}
+        ms = {f: statistics.median(r[f"{f}_us"] for r in rounds) / 1000 for f in columns}
         queued, ran = (sum(r[f] for r in rounds) for f in ("queued", "queued_ran"))
-        print(f"{names[model]:27}{ms['next_p50']:>9.2f}{ms['next_p99']:>9.2f}{ms['next_max']:>9.2f}"
-              f"{ms['idle_p50']:>10.2f}{ms['idle_p99']:>10.2f}{queued:>9}{ran:>11}")
-        goals += [Goal(f"{names[model]}: p99 < {GOAL_MS} ms until the slot has done the next request",
-                       f"{ms['next_p99']:.2f}", ms["next_p99"] < GOAL_MS),
+        print(f"{names[model]:27}" + "".join(f"{ms[f]:>13.2f}" for f in columns) + f"{queued:>9}{ran:>11}")
+        goals += [Goal(f"{names[model]}: p99 < {GOAL_MS} ms until the slot runs the next request",
+                       f"{ms['slot_p99']:.2f}", ms["slot_p99"] < GOAL_MS),
                   Goal(f"{names[model]}: nothing runs that was cancelled in the queue", str(ran), ran == 0)]
     return goals

@@ -113,7 +113,7 @@ void work(instance& worker, const std::vector<inference_request>& requests, std:
 
 int measure(const arguments& given) {
   skillset_catalog catalog{{given.skillsets}};
-  const auto folder = value_of(read_model_folder(given.model, catalog, "isolation = \"thread\""));
+  const auto folder = value_of(read_model_folder(given.model, catalog, "isolation = \"thread\"\nthreads = 1"));
   auto texts = read_texts(given.texts);
   if (given.padded)
     pad(texts, given.batch);

@@ -1,7 +1,9 @@
 """What a node does with more than it can: an open loop at 2x and 5x of what it can do, and what comes after."""
 
 import os
+import re
 import statistics
+import subprocess
 import sys
 
 from node import Failed, Goal, Node, call, copy_model
@@ -41,21 +43,43 @@ def one_round(given, node, burst, number):
                                     "--model", model, "--texts", given.texts["short"], *how)
     closed = lambda: load("patient", "--concurrency", 4 * MAX_BATCH, "--connections", 2, "--warm-up", 500, "--window",
                           int(given.seconds * 1000))["requests_per_s"]
-    before = closed()
+    before, had_waited = closed(), waits(given, node)
     phases = [(NORMAL * before, NORMAL_SECONDS), (burst * before, BURST_SECONDS), (NORMAL * before, NORMAL_SECONDS)]
     normal, storm, after = load("minilm", "--seed", number + 1, "--open",
                                 ",".join(f"{rate:.1f}:{seconds}" for rate, seconds in phases))
     if failed := sum(phase["failed"]["count"] for phase in (normal, storm, after)):
         raise Failed(f"{failed} requests failed")
+    waited = waited_at_most(0.99, storm["answered"]["count"], waits(given, node), had_waited)
     capacity = (before + closed()) / 2
     return {"capacity": capacity, "goodput": storm["good_per_s"] / capacity, "offered": storm["sent"] / BURST_SECONDS,
             "normal_p50": normal["answered"]["p50_us"] / 1000, "normal_p99": normal["answered"]["p99_us"] / 1000,
             "answered": storm["answered"]["count"], "refused": storm["refused"]["count"],
+            "waited_p99": waited * 1000,
             "p50": storm["answered"]["p50_us"] / 1000, "p99": storm["answered"]["p99_us"] / 1000,
             "refused_p50": storm["refused"]["p50_us"] / 1000, "refused_p90": storm["refused"]["p90_us"] / 1000,
             "refused_p99": storm["refused"]["p99_us"] / 1000,
             "late_p99": storm["late_p99_us"] / 1000, "cpu": storm["cpu_s"] / BURST_SECONDS,
             "recovery": recovery(normal, after)}
+
+
+def waits(given, node):
+    """{seconds: how many requests had waited no longer when they were taken from the queue}, as the node counts them."""
+    told = subprocess.run([given.program("troupe"), "--target", node.target, "metrics"], stdout=subprocess.PIPE,
+                          text=True, check=True).stdout
+    counts = re.findall(r'troupe_queue_waited_seconds_bucket{[^}]*model="minilm"[^}]*le="([^"]+)"} (\d+)', told)
+    return {float(bound): int(count) for bound, count in counts}
+
+
+def waited_at_most(part, burst, after, before):
+    """The seconds that this part of the burst's requests waited at most: those that waited longest of all are taken to
+    be the burst's. Within a bucket the waits are taken to be spread evenly."""
+    counts = {bound: after[bound] - before[bound] for bound in after}
+    rank = max(counts.values()) - (1 - part) * burst
+    low, below = 0, 0
+    for bound, count in sorted(counts.items()):
+        if count >= rank:
+            return low + (bound - low) * (rank - below) / (count - below)
+        low, below = bound, count
 
 
 def recovery(normal, after):
@@ -72,7 +96,7 @@ def show(results):
     print(f"\noverload; short texts, capacity = {CAPACITY}, max_wait = {MAX_WAIT_MS} ms, max_batch = {MAX_BATCH}, "
           f"{max(1, os.cpu_count() - 1)} of {os.cpu_count()} CPUs for the model; in ms, median of the rounds")
     columns = {"capacity": "capacity/s", "offered": "offered/s", "goodput": "goodput", "normal_p50": "norm. p50",
-               "normal_p99": "norm. p99", "p50": "p50", "p99": "p99", "refused_p50": "ref. p50",
+               "normal_p99": "norm. p99", "p50": "p50", "p99": "p99", "waited_p99": "waited p99", "refused_p50": "ref. p50",
                "refused_p90": "ref. p90", "refused_p99": "ref. p99", "late_p99": "late p99", "cpu": "CPUs",
                "recovery": "recov. s"}
     print(" " * 3 + "".join(f"{title:>11}" for title in columns.values()))
@@ -82,7 +106,10 @@ def show(results):
         goals += [
             Goal(f"{burst}x: goodput ≥ {GOODPUT_GOAL} of the capacity", f"{m['goodput']:.2f}",
                  m["goodput"] >= GOODPUT_GOAL),
-            Goal(f"{burst}x: p99 of what is admitted ≤ {MAX_WAIT_MS} ms", f"{m['p99']:.1f}", m["p99"] <= MAX_WAIT_MS),
+            Goal(f"{burst}x: p99 of the wait of what is admitted ≤ {MAX_WAIT_MS} ms", f"{m['waited_p99']:.1f}",
+                 m["waited_p99"] <= MAX_WAIT_MS),
+            Goal(f"{burst}x: p99 of the answers to what is admitted ≤ {MAX_WAIT_MS} ms", f"{m['p99']:.1f}",
+                 m["p99"] <= MAX_WAIT_MS),
             Goal(f"{burst}x: p50 of refusals < {REFUSAL_GOAL_MS} ms", f"{m['refused_p50']:.2f}",
                  m["refused_p50"] < REFUSAL_GOAL_MS),
             Goal(f"{burst}x: normal again within {RECOVERY_GOAL_S} s", f"{m['recovery']:.1f}",

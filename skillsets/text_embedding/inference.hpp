@@ -51,8 +51,8 @@ class cancellable_request {
   ov::InferRequest& get() noexcept { return request_; }
 
   /// Runs it with the inputs that are set, and blocks until it has ended. Once `token` is cancelled it ends between two
-  /// nodes of the graph, `token.reason()` is returned, and the graph has to run once with another shape before its
-  /// outputs can be trusted again. INTERNAL when OpenVINO fails.
+  /// nodes of the graph, `token.reason()` is returned, and `shape_memory` says what may run next. INTERNAL when
+  /// OpenVINO fails.
   expected<void> run(const cancel_token& token);
 
  private:

@@ -7,11 +7,11 @@
 #include "skillsets/text_embedding/inference.hpp"
 #include "skillsets/text_embedding/pooling.hpp"
 #include "skillsets/text_embedding/safetensors.hpp"
+#include "skillsets/text_embedding/shape_memory.hpp"
 #include "skillsets/text_embedding/text_tokenizer.hpp"
 #include "skillsets/text_embedding/token_ids.hpp"
 
 #include <algorithm>
-#include <array>
 #include <openvino/runtime/compiled_model.hpp>
 #include <openvino/runtime/core.hpp>
 #include <utility>
@@ -32,7 +32,7 @@ struct embedding_options {
   bool normalize = true;
   std::int64_t max_tokens = 0;  ///< 0: as the model's files say
   bool bf16 = false;
-  std::size_t batch_tokens = 1024;
+  std::size_t batch_tokens = 384;
 };
 
 embedding_options read_options(const parameter_map& options) {
@@ -187,19 +187,12 @@ class batch_inputs {
     }
   }
 
-  /// Fills in a batch that means nothing, with other rows, another length and another product than `shape`.
+  /// Fills in a batch of this shape that means nothing.
   void fill_blank(const ov::Shape& shape) {
-    constexpr std::array<std::array<std::size_t, 2>, 4> choices{{{1, 2}, {2, 3}, {3, 5}, {4, 7}}};
-    const auto differs = [&](const auto& choice) {
-      return shape.empty() ||
-             (choice[0] != shape[0] && choice[1] != shape[1] && choice[0] * choice[1] != shape[0] * shape[1]);
-    };
-    // Rows, length and product each rule out one choice at most.
-    const auto& [rows, length] = *std::find_if(choices.begin(), choices.end(), differs);
-    shape_ = {rows, length};
-    ids_.assign(rows * length, padding_id_);
-    mask_.assign(rows * length, 1);
-    types_.assign(rows * length, 0);
+    shape_ = shape;
+    ids_.assign(ov::shape_size(shape), padding_id_);
+    mask_.assign(ov::shape_size(shape), 1);
+    types_.assign(ov::shape_size(shape), 0);
   }
 
   const ov::Shape& shape() const noexcept { return shape_; }
@@ -342,10 +335,11 @@ class embedding_instance final : public instance {
       lengths.push_back(text.ids.size());
     for (auto& batch : plan_batches(lengths, core_.batch_tokens)) {
       std::erase_if(batch.texts, [&](std::size_t text) { return jobs[owners[text]].cancelled(); });
-      if (batch.texts.empty())
-        continue;
+      // Asked before whether anything is left: where all are cancelled nothing is, and that is the reason.
       if (token.cancelled())
         return token.reason();
+      if (batch.texts.empty())
+        continue;
       batch.length = lengths[batch.texts.front()];
       if (auto done = run_batch(batch, texts, token); !done)
         return done.error();
@@ -358,7 +352,7 @@ class embedding_instance final : public instance {
 
   expected<void> run_batch(const text_batch& batch, const std::vector<encoded_text>& texts,
                            const cancel_token& token) try {
-    if (stopped_half_way_)
+    if (!memory_.may_run({batch.texts.size(), batch.length}))
       if (auto settled = settle(); !settled)
         return settled;
     inputs_.fill(batch, texts);
@@ -379,22 +373,20 @@ class embedding_instance final : public instance {
     return {output.data<const float>(), output.get_size()};
   }
 
-  /// Makes the graph fit for use after a run that was stopped. OpenVINO's CPU plug-in computes the shapes of many nodes
-  /// ahead, but has each node remember the shape that it was last executed with: a node that a stop kept from being
-  /// executed takes its output for up to date when the shape before the stopped one comes again, and the vectors are
-  /// wrong. A run of a shape that no node remembers brings them all into line.
+  /// Makes the graph fit for any shape after a run that was stopped.
   expected<void> settle() {
-    inputs_.fill_blank(last_);
+    inputs_.fill_blank(memory_.stranger());
     return run_inputs({});
   }
 
-  /// Runs what is filled in, and notes for `settle` what the graph remembers of it.
+  /// Runs what is filled in, and notes what the graph remembers of it.
   expected<void> run_inputs(const cancel_token& token) {
     inputs_.lend(request_.get(), compiled_);
     auto done = request_.run(token);
-    stopped_half_way_ = !done;
     if (done)
-      last_ = inputs_.shape();
+      memory_.ended(inputs_.shape());
+    else
+      memory_.stopped(inputs_.shape());
     return done;
   }
 
@@ -403,8 +395,7 @@ class embedding_instance final : public instance {
   ov::CompiledModel compiled_;  // its own: the graph remembers what ran last, and streams of one model swap graphs
   batch_inputs inputs_;         // before the request, which borrows their memory
   cancellable_request request_;
-  ov::Shape last_;  // of the run that came to its end last
-  bool stopped_half_way_ = false;
+  shape_memory memory_;
 };
 
 expected<model_core> load_core(const model_settings& settings, const cancel_token& token) {
@@ -488,7 +479,7 @@ class embedding_skillset final : public skillset {
             {"normalize", true, {}},
             {"max_tokens", std::int64_t{0}, {}, 0, static_cast<double>(largest_text)},
             {"precision", std::string{"f32"}, {"f32", "bf16"}},
-            {"batch_tokens", std::int64_t{1024}, {}, 1, static_cast<double>(largest_budget)}};
+            {"batch_tokens", std::int64_t{384}, {}, 1, static_cast<double>(largest_budget)}};
   }
 
   expected<std::unique_ptr<loaded_model>> load(const model_settings& settings, const cancel_token& token) override {

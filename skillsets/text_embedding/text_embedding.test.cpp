@@ -10,6 +10,7 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <thread>
 
 namespace troupe {
@@ -308,6 +309,29 @@ TEST_F(text_embedding, stops_in_a_row_leave_nothing_behind) {
     }
     ASSERT_EQ(numbers_of(testing_support::respond(*mine, request_of(one), {})), before)
         << "stopped after " << time.count() << " ms";
+  }
+}
+
+TEST_F(text_embedding, stops_and_runs_of_any_shapes_in_any_order_leave_nothing_behind) {
+  const auto loaded = load_for_large_batches();
+  ASSERT_TRUE(loaded) << to_string(loaded.error());
+  const auto mine = *(*loaded)->make_instance();
+  const std::vector<std::vector<std::string>> quick{
+      {words(3)}, {words(9)}, {words(3), words(3)}, std::vector(6, words(2)), std::vector(2, words(9))};
+  const std::vector<std::vector<std::string>> slow{std::vector(20, words(100)), std::vector(6, words(90)),
+                                                   std::vector(9, words(60)), std::vector(12, words(9))};
+  std::vector<std::vector<float>> right;
+  for (const auto& texts : quick)
+    right.push_back(numbers_of(testing_support::respond(*mine, request_of(texts), {})));
+  std::mt19937 random{7};
+  for (int i = 0; i != 300; ++i) {
+    if (random() % 5 < 3) {
+      const cancel_scope scope{steady_clock::now() + std::chrono::milliseconds{1 + random() % 40}};
+      static_cast<void>(testing_support::respond(*mine, request_of(slow[random() % slow.size()]), scope.token()));
+    } else {
+      const auto which = random() % quick.size();
+      ASSERT_EQ(numbers_of(testing_support::respond(*mine, request_of(quick[which]), {})), right[which]) << i;
+    }
   }
 }
 

@@ -83,12 +83,12 @@ def load_with_settings(client, settings):
 def test_a_configuration_goes_before_that_of_the_folder(client):
     config = json.loads(json.dumps(client.get_model_config("identity", as_json=True)["config"]))
     config["instance_group"][0]["count"] = 2
-    config["dynamic_batching"]["max_queue_delay_microseconds"] = "3000"
+    config["dynamic_batching"]["max_queue_delay_microseconds"] = "500"
     config["dynamic_batching"]["default_queue_policy"]["max_queue_size"] = 7
     client.load_model("identity", config=json.dumps(config))
     now = client.get_model_config("identity").config
     assert now.instance_group[0].count == 2
-    assert now.dynamic_batching.max_queue_delay_microseconds == 3000
+    assert now.dynamic_batching.max_queue_delay_microseconds == 500
     assert now.dynamic_batching.default_queue_policy.max_queue_size == 7
     load_with_settings(client, "[queue]\ncapacity = 9")
     now = client.get_model_config("identity").config

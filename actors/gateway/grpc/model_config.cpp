@@ -39,14 +39,12 @@ void describe_batching(const served_model& model, inference::ModelConfig& config
   const auto& queue = model.folder().queue;
   const auto& limits = model.calls().options().batch;
   auto& batching = *config.mutable_dynamic_batching();
-  batching.set_max_queue_delay_microseconds(
-      static_cast<std::uint64_t>(std::chrono::microseconds{model.folder().batching.max_delay}.count()));
+  batching.set_max_queue_delay_microseconds(static_cast<std::uint64_t>(model.folder().batching.max_delay.count()));
   batching.set_priority_levels(queue.priorities);
   batching.set_default_priority_level(queue.default_priority);
   auto& policy = *batching.mutable_default_queue_policy();
   policy.set_timeout_action(inference::ModelQueuePolicy::REJECT);
-  policy.set_default_timeout_microseconds(
-      static_cast<std::uint64_t>(std::chrono::microseconds{queue.max_wait}.count()));
+  policy.set_default_timeout_microseconds(static_cast<std::uint64_t>(queue.max_wait.count()));
   policy.set_allow_timeout_override(true);
   policy.set_max_queue_size(static_cast<std::uint32_t>(queue.capacity));
   if (limits.items > 1)
@@ -57,12 +55,10 @@ void describe_batching(const served_model& model, inference::ModelConfig& config
 void describe_sequences(const served_model& model, inference::ModelConfig& config) {
   const auto& sequences = model.folder().sequences;
   auto& batching = *config.mutable_sequence_batching();
-  batching.set_max_sequence_idle_microseconds(
-      static_cast<std::uint64_t>(std::chrono::microseconds{sequences.max_idle}.count()));
+  batching.set_max_sequence_idle_microseconds(static_cast<std::uint64_t>(sequences.max_idle.count()));
   auto& strategy = *batching.mutable_oldest();
   strategy.set_max_candidate_sequences(static_cast<std::int32_t>(sequences.capacity));
-  strategy.set_max_queue_delay_microseconds(
-      static_cast<std::uint64_t>(std::chrono::microseconds{model.folder().batching.max_delay}.count()));
+  strategy.set_max_queue_delay_microseconds(static_cast<std::uint64_t>(model.folder().batching.max_delay.count()));
   if (const auto items = model.calls().options().batch.items; items > 1)
     strategy.add_preferred_batch_size(static_cast<std::int32_t>(items));
 }
@@ -128,7 +124,7 @@ class config_reader {
   }
 
   void read_batching(inference::ModelDynamicBatching& from) {
-    read_duration("batching", "max_delay", "max_queue_delay_microseconds", from.max_queue_delay_microseconds());
+    read_duration("batching", "max_delay", from.max_queue_delay_microseconds());
     std::int64_t most = 0;
     for (const auto size : from.preferred_batch_size())
       most = std::max<std::int64_t>(most, size);
@@ -136,7 +132,7 @@ class config_reader {
     read_number("queue", "priorities", from.priority_levels());
     read_number("queue", "default_priority", from.default_priority_level());
     auto& policy = *from.mutable_default_queue_policy();
-    read_duration("queue", "max_wait", "default_timeout_microseconds", policy.default_timeout_microseconds());
+    read_duration("queue", "max_wait", policy.default_timeout_microseconds());
     read_number("queue", "capacity", policy.max_queue_size());
     policy.clear_default_timeout_microseconds();
     policy.clear_max_queue_size();
@@ -153,13 +149,9 @@ class config_reader {
       table(where).insert_or_assign(key, static_cast<std::int64_t>(std::min(number, most)));
   }
 
-  void read_duration(std::string_view where, std::string_view key, const std::string& name,
-                     std::uint64_t microseconds) {
-    if (microseconds % 1000 != 0)
-      fail(name + " is " + std::to_string(microseconds) + ", which is no whole number of milliseconds",
-           "give a multiple of 1000");
+  void read_duration(std::string_view where, std::string_view key, std::uint64_t microseconds) {
     if (microseconds > 0)
-      table(where).insert_or_assign(key, std::to_string(microseconds / 1000) + "ms");
+      table(where).insert_or_assign(key, std::to_string(microseconds) + "us");
   }
 
   /// A parameter is a text, and what it stands for depends on the model's option of this name.
