@@ -105,6 +105,7 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
     running_ += static_cast<std::int64_t>(into.size());
     learn(units, now);
     tell_worker(now, told_by::other, woken);
+    keep_time(now);
   }
 
   std::optional<expected<told_by>> wait(pending<told_by>& who) {
@@ -126,7 +127,9 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
   void pass_on() {
     wake_list woken;
     const std::lock_guard lock{mutex_};
-    tell_worker(clock_.now(), told_by::other, woken);
+    const auto now = clock_.now();
+    tell_worker(now, told_by::other, woken);
+    keep_time(now);
   }
 
   void ran(std::int64_t units, steady_clock::duration took, std::size_t pieces) {

@@ -297,11 +297,11 @@ TEST_F(sequence_actor_test, no_more_requests_are_on_their_way_to_it_than_may_wai
   for (std::size_t i = 0; i != model->folder().queue.capacity; ++i)
     on_their_way.push_back(send(1, 1));
   const auto refused = model->submit(make(1, 1, start, end));
+  holds->go.release();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, status_code::resource_exhausted);
   EXPECT_GT(refused.error().retry_after, 0ms);
   EXPECT_EQ(model->of_sequences().refused, 1u);
-  holds->go.release();
   for (const auto& each : on_their_way)
     EXPECT_EQ(failure(each).code, status_code::invalid_argument) << "it was let in, and had no sequence";
   run();

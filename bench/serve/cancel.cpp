@@ -281,6 +281,7 @@ int measure(const arguments& given) {
     slow.push_back(node.begin(work.slow));
     node.wait_until(&counts::admitted, before + i + 1);
   }
+  node.wait_until(&counts::waiting, waiting);
   auto slot = time_next(node, work, work.nothing, given, slow);
   auto next = time_next(node, work, work.quick, given, slow);
   const auto ran = count_ran(node, work, given, slow);
