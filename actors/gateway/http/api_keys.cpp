@@ -67,7 +67,7 @@ std::uint64_t api_keys::pass::number() const noexcept {
 }
 
 api_keys::api_keys(std::filesystem::path file, std::vector<api_key> keys, clock& by)
-    : file_(std::move(file)), clock_(by), seen_(identity_of(file_)), next_look_(by.now() + between_looks) {
+    : file_(std::move(file)), clock_(by), watched_({file_}, by) {
   take_over(std::move(keys));
 }
 
@@ -103,14 +103,8 @@ std::shared_ptr<const api_keys::holder> api_keys::find(const api_key_hash& hash)
 }
 
 void api_keys::look_again() {
-  const auto now = clock_.now();
-  if (now < next_look_)
+  if (!watched_.have_changed())
     return;
-  next_look_ = now + between_looks;
-  const auto identity = identity_of(file_);
-  if (identity == seen_)
-    return;
-  seen_ = identity;
   auto keys = read_api_keys(file_);
   if (!keys) {
     log_event(spdlog::level::err, "API keys stay as they were", {{"reason", keys.error().message()}});

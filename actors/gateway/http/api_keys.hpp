@@ -3,14 +3,13 @@
 #include "actors/concurrency/clock.hpp"
 #include "actors/concurrency/error.hpp"
 #include "actors/gateway/http/api_key.hpp"
-#include "actors/serving/file_identity.hpp"
+#include "actors/gateway/http/watched_files.hpp"
 
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,9 +48,6 @@ class api_keys {
   expected<pass> admit(std::string_view authorization);
 
  private:
-  /// How often the file is looked at, at most.
-  static constexpr std::chrono::seconds between_looks{1};
-
   void look_again();
   void take_over(std::vector<api_key> keys);
   std::shared_ptr<const holder> find(const api_key_hash& hash) const;
@@ -60,8 +56,7 @@ class api_keys {
   clock& clock_;
   std::mutex mutex_;
   std::vector<std::shared_ptr<const holder>> holders_;
-  std::optional<file_identity> seen_;
-  steady_clock::time_point next_look_;
+  watched_files watched_;  // guarded by mutex_
 };
 
 }  // namespace troupe

@@ -30,11 +30,7 @@ error unusable(const std::string& what, const std::filesystem::path& file, const
 }  // namespace
 
 tls_files::tls_files(std::filesystem::path certificate, std::filesystem::path key, clock& by)
-    : certificate_(std::move(certificate)),
-      key_(std::move(key)),
-      clock_(by),
-      seen_(look()),
-      next_look_(by.now() + between_looks) {}
+    : certificate_(std::move(certificate)), key_(std::move(key)), watched_({certificate_, key_}, by) {}
 
 expected<std::unique_ptr<tls_files>> tls_files::read(std::filesystem::path certificate, std::filesystem::path key,
                                                      clock& by) {
@@ -53,10 +49,6 @@ std::shared_ptr<ssl::context> tls_files::current() {
   return context_;
 }
 
-tls_files::identities tls_files::look() const {
-  return {identity_of(certificate_), identity_of(key_)};
-}
-
 expected<std::shared_ptr<ssl::context>> tls_files::read_files() const {
   auto tls = std::make_shared<ssl::context>(ssl::context::tls_server);
   SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
@@ -72,14 +64,8 @@ expected<std::shared_ptr<ssl::context>> tls_files::read_files() const {
 }
 
 void tls_files::look_again() {
-  const auto now = clock_.now();
-  if (now < next_look_)
+  if (!watched_.have_changed())
     return;
-  next_look_ = now + between_looks;
-  auto found = look();
-  if (found == seen_)
-    return;
-  seen_ = std::move(found);
   auto context = read_files();
   if (!context) {
     log_event(spdlog::level::err, "TLS certificate stays as it was", {{"reason", context.error().message()}});

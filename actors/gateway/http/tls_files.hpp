@@ -2,16 +2,13 @@
 
 #include "actors/concurrency/clock.hpp"
 #include "actors/concurrency/error.hpp"
-#include "actors/serving/file_identity.hpp"
+#include "actors/gateway/http/watched_files.hpp"
 
 #include <boost/asio/ssl/context.hpp>
 
-#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <utility>
 
 namespace troupe {
 
@@ -28,24 +25,16 @@ class tls_files {
   std::shared_ptr<boost::asio::ssl::context> current();
 
  private:
-  using identities = std::pair<std::optional<file_identity>, std::optional<file_identity>>;
-
-  /// How often the files are looked at, at most.
-  static constexpr std::chrono::seconds between_looks{1};
-
   tls_files(std::filesystem::path certificate, std::filesystem::path key, clock& by);
 
-  identities look() const;
   expected<std::shared_ptr<boost::asio::ssl::context>> read_files() const;
   void look_again();
 
   const std::filesystem::path certificate_;
   const std::filesystem::path key_;
-  clock& clock_;
   std::mutex mutex_;
-  std::shared_ptr<boost::asio::ssl::context> context_;  // guarded by mutex_, as are the next
-  identities seen_;
-  steady_clock::time_point next_look_;
+  std::shared_ptr<boost::asio::ssl::context> context_;  // guarded by mutex_, as is the next
+  watched_files watched_;
 };
 
 }  // namespace troupe
