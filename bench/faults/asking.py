@@ -99,6 +99,15 @@ def hosts_of(node):
     return found
 
 
+def unloaded(given, node, times):
+    """So many times, with nobody having the model that is hit in memory: how to have the node load it."""
+    troupe = lambda *words: call(given.program("troupe"), "--json", "--target", node.target, *words)
+    for _ in range(times):
+        troupe("unload", "hit")
+        until(lambda: not hosts_of(node), "the end of a host")
+        yield lambda: troupe("load", "hit")
+
+
 def descriptors_of(pid):
     """How many there are of each kind, such as socket."""
     kinds = {}

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from asking import (OFTEN, PATIENCE, Client, Node, call, copy_model, hosts_of, lost, milliseconds, percentile, until,
+from asking import (OFTEN, PATIENCE, Client, Node, copy_model, hosts_of, lost, milliseconds, percentile, unloaded,
                     write_identity, wrong)
 
 ANSWERS = 8
@@ -102,12 +102,9 @@ def ask(node, question, tokens=TOKENS):
 
 def cold_load(given, node):
     """Milliseconds from the start of the host that loads the model until the first word of the first answer."""
-    troupe = lambda *words: call(given.program("troupe"), "--json", "--target", node.target, *words)
     times = []
-    for _ in range(COLD_LOADS):
-        troupe("unload", "hit")
-        until(lambda: not hosts_of(node), "the end of a host")
-        troupe("load", "hit")
+    for load in unloaded(given, node, COLD_LOADS):
+        load()
         first = ask(node, "Hello", 1).first
         [host] = hosts_of(node)
         times.append((first - started_at(host)) * 1000)

@@ -8,7 +8,8 @@ import sys
 import time
 
 import chats
-from asking import Goal, Node, asking, call, hosts_of, lost, milliseconds, percentile, until, write_models, wrong
+from asking import (Goal, Node, asking, call, hosts_of, lost, milliseconds, percentile, unloaded, until, write_models,
+                    wrong)
 
 CASES = [("identity", "numbers", 1), ("identity", "numbers", 2), ("MiniLM", "text", 1), ("MiniLM", "text", 2),
          ("SmolLM2", "chat", 1)]
@@ -38,13 +39,10 @@ def measure(given):
 
 def cold_load(given, node):
     """Milliseconds from the wish to load the model, which nobody has in memory, until it is READY."""
-    troupe = lambda *words: call(given.program("troupe"), "--json", "--target", node.target, *words)
     times = []
-    for _ in range(COLD_LOADS):
-        troupe("unload", "hit")
-        until(lambda: not hosts_of(node), "the end of a host")
+    for load in unloaded(given, node, COLD_LOADS):
         began = time.monotonic()
-        troupe("load", "hit")
+        load()
         times.append((time.monotonic() - began) * 1000)
     return statistics.median(times)
 

@@ -64,12 +64,6 @@ def node(program, minilm, files):
         assert shared.stop() == 0
 
 
-@pytest.fixture
-def client(node):
-    with triton.InferenceServerClient(node.address) as connected:
-        yield connected
-
-
 def embed(client, model, some):
     return client.infer(model, texts(*some)).as_numpy("embedding")
 
