@@ -154,3 +154,12 @@ def wrong(outcomes):
 
 def milliseconds(outcomes):
     return [(answered - sent) * 1000 for sent, answered, _ in outcomes]
+
+
+def p99_of_others(others, calm, kills):
+    """Of their outcomes in the windows without kills and in those with them, which are pairs: over all of a kind, and the
+    quartiles of the pairs' ratios, which tell how much to trust that."""
+    p99 = lambda *spans: percentile(milliseconds([o for o in others if any(b <= o[1] < e for b, e in spans)]), 0.99)
+    ratios = [p99(kill) / p99(before) for before, kill in zip(calm, kills)]
+    return {"other_calm": p99(*calm), "other_kills": p99(*kills),
+            "other_quartiles": [percentile(ratios, 0.25), percentile(ratios, 0.75)]}

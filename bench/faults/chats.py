@@ -13,8 +13,8 @@ import sys
 import threading
 import time
 
-from asking import (OFTEN, PATIENCE, Client, Node, copy_model, hosts_of, lost, milliseconds, percentile, unloaded,
-                    write_identity, wrong)
+from asking import (OFTEN, PATIENCE, Client, Node, copy_model, hosts_of, lost, p99_of_others, unloaded, write_identity,
+                    wrong)
 
 ANSWERS = 8
 TOKENS = 64
@@ -153,8 +153,6 @@ def one_case(given, node):
 
 def figures(outcomes, calm, pauses, others, windows):
     failed = [what for what in outcomes if what not in ("right", "wrong")] + lost(others)
-    within = lambda spans: [o for o in others if any(begin <= o[1] < end for begin, end in spans)]
-    p99 = {which: percentile(milliseconds(within(spans)), 0.99) for which, spans in windows.items()}
     return {"asked": len(outcomes), "failed": len(failed), "wrong": outcomes.count("wrong") + wrong(others),
             "why": failed[:1], "kills": len(pauses), "pause": statistics.median(pauses), "longest": max(pauses),
-            "calm": statistics.median(calm), "other_calm": p99["calm"], "other_kills": p99["kills"]}
+            "calm": statistics.median(calm)} | p99_of_others(others, **windows)

@@ -8,13 +8,12 @@ import sys
 import time
 
 import chats
-from asking import (Goal, Node, asking, call, hosts_of, lost, milliseconds, percentile, unloaded, until, write_models,
+from asking import (PATIENCE, Failed, Goal, Node, asking, call, hosts_of, lost, p99_of_others, unloaded, write_models,
                     wrong)
 
 CASES = [("identity", "numbers", 1), ("identity", "numbers", 2), ("MiniLM", "text", 1), ("MiniLM", "text", 2),
          ("SmolLM2", "chat", 1)]
 COLD_LOADS = 3
-AFTERWARDS = 0.5  # seconds of a window after an instance is there again
 PAUSE_GOAL, PAUSE_GOAL_OF_TWO, OTHERS_GOAL = 1.3, 0.5, 1.5
 
 
@@ -53,6 +52,19 @@ def restarts(given, node):
     return next(model["counts"]["restarts"] for model in status["models"] if model["name"] == "hit")
 
 
+def end_of_start(given, node, kills):
+    """When a window has lasted long enough, and the instance that was killed is there again. Looked for once that is over, and
+    not before: a program that asks the node takes as much of the CPUs as the host that starts."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        time.sleep(given.seconds)
+        now = time.monotonic()
+        if restarts(given, node) == kills:
+            return now
+        if now > end:
+            raise Failed(f"the start of an instance took longer than {PATIENCE} s")
+
+
 def one_case(given, node, kind):
     """As many seconds without kills as with them, in turns."""
     chance = random.Random(1)
@@ -67,25 +79,17 @@ def one_case(given, node, kind):
             began = time.monotonic()
             os.kill(chance.choice(hosts_of(node)), signal.SIGKILL)
             kills.append(time.monotonic())
-            until(lambda: restarts(given, node) == len(kills), "the start of an instance")
-            time.sleep(max(AFTERWARDS, began + given.seconds - time.monotonic()))
-            spans["kills"].append((began, time.monotonic()))
+            spans["kills"].append((began, end_of_start(given, node, len(kills))))
     return figures(outcomes, spans, kills)
-
-
-def within(outcomes, spans):
-    return [o for o in outcomes if any(begin <= o[1] < end for begin, end in spans)]
 
 
 def figures(outcomes, spans, kills):
     hit, other = outcomes["hit"], outcomes["other"]
-    p99 = {which: percentile(milliseconds(within(other, of)), 0.99) for which, of in spans.items()}
     pauses = [longest_pause(hit, kill, end) for kill, (_, end) in zip(kills, spans["kills"])]
     calm = [longest_pause(hit, begin, end) for begin, end in spans["calm"]]
     return {"asked": len(hit), "failed": len(lost(hit)) + len(lost(other)), "wrong": wrong(hit) + wrong(other),
             "why": (lost(hit) + lost(other))[:1], "kills": len(kills), "pause": statistics.median(pauses),
-            "longest": max(pauses), "calm": statistics.median(calm),
-            "other_calm": p99["calm"], "other_kills": p99["kills"]}
+            "longest": max(pauses), "calm": statistics.median(calm)} | p99_of_others(other, **spans)
 
 
 def longest_pause(outcomes, begin, end):
@@ -117,8 +121,10 @@ def show(results):
             print(f"    {why}")
         what = f"{name} x {instances}"
         others = r["other_kills"] / r["other_calm"]
+        low, high = r["other_quartiles"]
         goals += [Goal(f"{what}: no request fails or is answered wrongly", str(r["failed"] + r["wrong"]),
                        r["failed"] + r["wrong"] == 0),
                   pause_goal(what, instances, r),
-                  Goal(f"{what}: others' p99 ≤ {OTHERS_GOAL}x", f"{others:.2f}", others <= OTHERS_GOAL)]
+                  Goal(f"{what}: others' p99 ≤ {OTHERS_GOAL}x",
+                       f"{others:.2f} (quartiles of the windows {low:.2f}, {high:.2f})", others <= OTHERS_GOAL)]
     return goals
