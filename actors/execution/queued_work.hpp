@@ -29,6 +29,10 @@ class queued_work {
   std::uint32_t priority = 0;  ///< what has less goes first, whatever else waits
   std::uint64_t client = 0;    ///< who shares the queue's room with others
 
+  /// Something broke that had it, and it is queued for the second time: it shares no batch any more, so that it takes
+  /// nobody along if it was its own fault.
+  bool ran_before = false;
+
   cancel_scope& scope() noexcept { return scope_; }
   cancel_token token() const noexcept { return scope_.token(); }
 

@@ -322,10 +322,13 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
                           looked_at_a_item * static_cast<std::size_t>(std::max<std::int64_t>(options_.batch.items, 1)));
     for (auto i = order_.begin(); i != order_.end() && looks > 0 && !is_full(shape) && into.size() < most; --looks) {
       auto& work = *i++;
-      if (give_up_cancelled(work, refused) || !shape.fits(work.cost, options_.batch))
+      if (give_up_cancelled(work, refused) || !shape.fits(work.cost, options_.batch) ||
+          (work.ran_before && !shape.empty()))
         continue;
       shape.add(work.cost);
       into.push_back(erase(work));
+      if (into.back()->ran_before)
+        break;
     }
     return shape.units();
   }

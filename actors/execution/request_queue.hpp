@@ -33,7 +33,7 @@ struct queue_options {
 /// **Batching.** A batch is the first in this order, and those that fit to it. It is ready when there is anything, or
 /// with a `max_delay` when it is full or its first member has waited so long. Right after a batch it waits for a moment
 /// for those who were answered, while these usually come again (see `anticipation`), and workers that are idle then
-/// share what has come. What is cancelled never gets into one.
+/// share what has come. What is cancelled never gets into one, and what ran before is one by itself.
 class request_queue {
  public:
   using batch = std::vector<std::shared_ptr<queued_work>>;

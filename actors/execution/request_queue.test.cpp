@@ -421,6 +421,21 @@ TEST_F(queue_test, what_is_put_back_has_its_old_place_and_is_not_counted_again) 
   EXPECT_EQ(take(), "c");
 }
 
+TEST_F(queue_test, what_ran_before_shares_no_batch) {
+  options.batch = {.items = 8};
+  submit('a'), submit('b'), submit('c');
+  request_queue::batch taken;
+  queue().take(taken);
+  submit('d'), submit('e');
+  for (const auto& work : taken) {
+    work->ran_before = names.at(work.get()) != 'b';
+    queue().put_back(work);
+  }
+  EXPECT_EQ(take(), "a");
+  EXPECT_EQ(take(), "bde");
+  EXPECT_EQ(take(), "c");
+}
+
 TEST_F(queue_test, what_is_put_back_too_late_or_cancelled_is_given_up) {
   options.max_wait = 1s;
   const auto late = submit('a'), cancelled = submit('b');

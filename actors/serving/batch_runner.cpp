@@ -42,11 +42,6 @@ class shared_fate {
   std::list<std::stop_callback<one_less>> watches_;
 };
 
-/// It, or one of its neighbours: so it runs alone, and takes nobody along if it was its own fault.
-bool has_broken_an_instance(const running_item& item) {
-  return item.call()->ran_before;
-}
-
 }  // namespace
 
 batch_runner::batch_runner(std::unique_ptr<instance> worker, std::shared_ptr<served_model> model,
@@ -168,13 +163,10 @@ void batch_runner::execute() {
     units += work->cost.units();
   }
   log_event(spdlog::level::trace, "executing", {{"model", model_->name()}, {"requests", items_.size()}});
-  const bool alone = items_.size() == 1 || std::any_of(items_.begin(), items_.end(), has_broken_an_instance);
-  if (alone) {
-    for (std::size_t i = 0; i != items_.size() && worker_->usable(); ++i) {
-      const auto token = items_[i].token();
-      const stuck_watch watch{*model_, token};
-      run_items(i, i + 1, token);
-    }
+  if (items_.size() == 1) {
+    const auto token = items_.front().token();
+    const stuck_watch watch{*model_, token};
+    run_items(0, 1, token);
   } else {
     const shared_fate all{items_};
     const stuck_watch watch{*model_, all.token()};

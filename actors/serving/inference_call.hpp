@@ -23,9 +23,6 @@ class inference_call : public queued_work, public work_item {
   /// Set by the gateway before the call is submitted, and not changed afterwards.
   inference_request input;
 
-  /// For whoever runs it: an instance broke that had it, and another one has it now.
-  bool ran_before = false;
-
   /// For whoever runs it: others share its thread step by step, and `send` may not keep them waiting for this client.
   std::atomic<bool> in_company = false;
 
