@@ -59,6 +59,21 @@ class host_steps_test : public testing::Test {
     static_cast<void>(node.say(message));
   }
 
+  /// From now on a step says that it has begun, and ends when it may.
+  void hold_steps() {
+    on_step = [this](std::size_t) {
+      stepping.release();
+      go.acquire();
+      return expected<void>{};
+    };
+  }
+
+  /// Until the host has read that a request is taken back, which is the first or the second that is in.
+  void await_cancelled(std::size_t which) {
+    while (!engine->in[which].item->token().cancelled())
+      std::this_thread::yield();
+  }
+
   /// The next answer as `number:k`, with a full stop after the last word; or how the work ended.
   std::string next() {
     const auto said = node.next();
@@ -74,6 +89,7 @@ class host_steps_test : public testing::Test {
   socket_pair sockets_;
   testing_support::counting_skillset skills;
   std::function<expected<void>(std::size_t)> on_step = [](std::size_t) { return expected<void>{}; };
+  std::binary_semaphore stepping{0}, go{0};
   counting_instance* engine = nullptr;
   node_side node{sockets_[0]};
 
@@ -102,37 +118,28 @@ TEST_F(host_steps_test, works_no_longer_than_it_is_asked_to) {
 }
 
 TEST_F(host_steps_test, ends_early_for_a_pause) {
-  std::binary_semaphore stepping{0}, go{0};
-  on_step = [&](std::size_t) {
-    stepping.release();
-    go.acquire();
-    return expected<void>{};
-  };
+  hold_steps();
   admit(1, 1'000'000'000);
+  admit(2, 1'000'000'000);
   work();
   stepping.acquire();
   pause();
-  node.cancel(99);  // nothing is known of it: read after the pause
-  std::this_thread::sleep_for(std::chrono::milliseconds{20});
+  node.cancel(2);  // read after the pause
+  await_cancelled(1);
   go.release();
   EXPECT_EQ(next(), "1:1");
   EXPECT_EQ(next(), "done");
 }
 
 TEST_F(host_steps_test, what_is_taken_back_leaves_between_two_steps) {
-  std::binary_semaphore stepping{0}, go{0};
-  on_step = [&](std::size_t) {
-    stepping.release();
-    go.acquire();
-    return expected<void>{};
-  };
+  hold_steps();
   admit(1, 1'000'000'000);
   admit(2, 2);
   work();
   stepping.acquire();
   node.cancel(1);
-  std::this_thread::sleep_for(std::chrono::milliseconds{20});
-  go.release(1);
+  await_cancelled(0);
+  go.release();
   stepping.acquire();
   go.release();
   EXPECT_EQ(next(), "2:1") << "what 1 got then is dropped";
@@ -142,19 +149,13 @@ TEST_F(host_steps_test, what_is_taken_back_leaves_between_two_steps) {
 }
 
 TEST_F(host_steps_test, what_is_taken_back_in_the_last_step_is_out_when_the_work_is_done) {
-  std::binary_semaphore stepping{0}, go{0};
-  on_step = [&](std::size_t) {
-    stepping.release();
-    go.acquire();
-    return expected<void>{};
-  };
+  hold_steps();
   admit(1, 1'000'000'000);
   admit(2, 2);
   work(0);
   stepping.acquire();
   node.cancel(1);
-  while (!engine->in.front().item->token().cancelled())
-    std::this_thread::yield();
+  await_cancelled(0);
   go.release();
   EXPECT_EQ(next(), "2:1");
   const auto done = node.next().done();
