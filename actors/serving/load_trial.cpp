@@ -33,7 +33,7 @@ expected<void> load_trial::pass(const model_folder& folder, const cancel_token& 
   if (is_known(contents))
     return {};
   const auto file = catalog_->locate(std::string{folder.skills->name()});
-  const auto found = file ? catalog_->find(*file, isolation_kind::process) : file.error();
+  const auto found = file ? catalog_->find(*file, isolation_kind::process, token) : file.error();
   if (!found)
     return found.error();
   const auto hosted = std::dynamic_pointer_cast<hosted_skillset>(*found);

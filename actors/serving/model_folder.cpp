@@ -149,7 +149,8 @@ void read_isolation(settings_reader& reader, const skillset_file& what, model_fo
   folder.isolation = program || process ? isolation_kind::process : isolation_kind::thread;
 }
 
-void read_skillset(settings_reader& reader, skillset_catalog& catalog, model_folder& folder) {
+void read_skillset(settings_reader& reader, skillset_catalog& catalog, model_folder& folder,
+                   const cancel_token& token) {
   const auto name = reader.text("skillset");
   const auto what = name ? catalog.locate(*name) : expected<skillset_file>{make_error(status_code::not_found, {})};
   if (!what) {
@@ -158,7 +159,7 @@ void read_skillset(settings_reader& reader, skillset_catalog& catalog, model_fol
                          "there is: " + catalog.names());
   }
   read_isolation(reader, *what, folder);
-  auto found = catalog.find(*what, folder.isolation);
+  auto found = catalog.find(*what, folder.isolation, token);
   if (found)
     folder.skills = *std::move(found);
   else
@@ -211,16 +212,16 @@ bool is_good_name(const std::string& name) {
 }  // namespace
 
 expected<model_folder> read_model(const std::filesystem::path& repository, const std::string& name,
-                                  skillset_catalog& catalog, std::string_view settings) {
+                                  skillset_catalog& catalog, std::string_view settings, const cancel_token& token) {
   std::error_code failed;
   if (!is_good_name(name) || !std::filesystem::exists(repository / name / "model.toml", failed))
     return make_error(status_code::not_found, "there is no model '" + name + "' in the repository",
                       "add a folder of this name with a model.toml");
-  return read_model_folder(repository / name, catalog, settings);
+  return read_model_folder(repository / name, catalog, settings, token);
 }
 
 expected<model_folder> read_model_folder(const std::filesystem::path& path, skillset_catalog& catalog,
-                                         std::string_view settings) {
+                                         std::string_view settings, const cancel_token& token) {
   model_folder folder;
   folder.path = path;
   folder.name = path.filename().string();
@@ -234,7 +235,9 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
     return reader.error();
   if (reader->choice("on_failure", {"fatal", "unavailable"}) == "unavailable")
     folder.on_failure = failure_policy::unavailable;
-  read_skillset(*reader, catalog, folder);
+  read_skillset(*reader, catalog, folder, token);
+  if (token.cancelled())
+    return token.reason();
   folder.version = reader->text("version").value_or(folder.version);
   if (!is_good_name(folder.version))
     reader->reject("version", "can't be a version", "use letters and digits, such as \"1\"");
@@ -257,7 +260,7 @@ expected<model_folder> read_model_folder(const std::filesystem::path& path, skil
 }
 
 expected<std::vector<model_folder>> read_model_repository(const std::filesystem::path& repository,
-                                                          skillset_catalog& catalog) {
+                                                          skillset_catalog& catalog, const cancel_token& token) {
   std::error_code failed;
   std::vector<std::filesystem::path> paths;
   for (const auto& entry : std::filesystem::directory_iterator{repository, failed})
@@ -269,7 +272,7 @@ expected<std::vector<model_folder>> read_model_repository(const std::filesystem:
   std::sort(paths.begin(), paths.end());
   std::vector<model_folder> folders;
   for (const auto& path : paths) {
-    auto folder = read_model_folder(path, catalog);
+    auto folder = read_model_folder(path, catalog, {}, token);
     if (!folder)
       return folder.error();
     folders.push_back(*std::move(folder));

@@ -93,18 +93,19 @@ struct model_folder {
 /// Reads one model's folder. INVALID_ARGUMENT names file, line and key; NOT_FOUND when there is no model.toml. What
 /// `settings` says, in TOML, comes in place of what model.toml says; it may not replace the model itself, which is
 /// `skillset`, `version` and `[files]`. A skillset that is there and can't be used is an error of a model that the node
-/// can't be without; one that may be unavailable will be so, with the reason.
+/// can't be without; one that may be unavailable will be so, with the reason. What a skillset is may have to be asked
+/// of a host process, which is waited for until `token` is cancelled; then the answer is its reason.
 expected<model_folder> read_model_folder(const std::filesystem::path& folder, skillset_catalog& catalog,
-                                         std::string_view settings = {});
+                                         std::string_view settings = {}, const cancel_token& token = {});
 
 /// The same for the repository's model of that name. NOT_FOUND when there is no such model, whatever the name is.
 expected<model_folder> read_model(const std::filesystem::path& repository, const std::string& name,
-                                  skillset_catalog& catalog, std::string_view settings);
+                                  skillset_catalog& catalog, std::string_view settings, const cancel_token& token = {});
 
 /// Reads every folder of the repository that holds a model.toml, in the order of their names. NOT_FOUND when the
 /// repository itself isn't there; otherwise the first error.
 expected<std::vector<model_folder>> read_model_repository(const std::filesystem::path& repository,
-                                                          skillset_catalog& catalog);
+                                                          skillset_catalog& catalog, const cancel_token& token = {});
 
 /// Checks that every file of the model is there and has its hash; blocking. NOT_FOUND or DATA_LOSS names the file.
 expected<void> verify_files(const model_folder& folder, const cancel_token& token);

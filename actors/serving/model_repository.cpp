@@ -1,5 +1,6 @@
 #include "actors/serving/model_repository.hpp"
 
+#include "actors/concurrency/cancel_scope.hpp"
 #include "actors/concurrency/log.hpp"
 #include "actors/execution/device_actor.hpp"
 #include "actors/execution/executor_pool.hpp"
@@ -70,6 +71,7 @@ struct slot {
   std::string loading;          // child that is to take its place; empty: none
   repository_task_ptr current;  // under way
   bool given_up = false;        // the load under way, for the sake of an unload
+  cancel_scope reading;         // of the model's folder, for that load
   std::deque<repository_task_ptr> waiting;
 };
 
@@ -183,10 +185,12 @@ void begin_load(repository_self* self, const repository_task& task) {
   auto& state = self->state;
   if (!state.settings.catalog)
     return not_loaded(self, task.name, make_error(status_code::failed_precondition, "this node has no repository"));
+  auto& reading = state.slots[task.name].reading;
+  reading = cancel_scope{};
   const auto read = [me = caf::actor_cast<caf::actor>(self), name = task.name, text = task.settings,
-                     from = state.settings] {
+                     from = state.settings, token = reading.token()] {
     caf::anon_send(me, folder_read{name, std::make_shared<expected<model_folder>>(
-                                             read_model(from.folder, name, *from.catalog, text))});
+                                             read_model(from.folder, name, *from.catalog, text, token))});
   };
   const auto pool = state.context.devices->find("CPU");
   if (!pool || !pool->submit(make_job(read)))
@@ -227,6 +231,7 @@ void next(repository_self* self, const std::string& name) {
 /// Has a load that is under way end soon.
 void give_up_load(repository_self* self, slot& of) {
   of.given_up = true;
+  of.reading.cancel();
   if (!of.loading.empty())
     ask(*self, self->state.supervisor, admin::terminate_child(of.loading), [](const admin_result<done>&) {});
 }
@@ -272,6 +277,8 @@ caf::behavior repository_actor(repository_self* self, const std::vector<model_fo
     if (state.exit_reason)
       return;
     state.exit_reason = exit.reason;
+    for (auto& [name, slot] : state.slots)
+      slot.reading.cancel();
     if (state.supervisor)
       self->send_exit(state.supervisor, caf::exit_reason::user_shutdown);
     else

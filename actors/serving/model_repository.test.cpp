@@ -274,6 +274,43 @@ TEST_F(model_repository_test, unloading_gives_up_a_load) {
   EXPECT_EQ(model()->current().state, model_state::unloaded);
 }
 
+/// A model of a skillset that a host is asked for, and never gets to say what it is.
+struct silent_host_test : model_repository_test {
+  silent_host_test() {
+    repository.write("host",
+                     "#!/bin/sh\n: > '" + started.string() + "'\nexec '" TROUPE_HOST_FIXTURE "' 'never says hello'\n");
+    std::filesystem::permissions(repository.path() / "host", std::filesystem::perms::owner_all);
+    repository.write("skillsets/silent.toml", "command = ['/bin/sh']\n");
+    repository.write("m/model.toml", "skillset = \"silent\"\non_failure = \"unavailable\"\n");
+    catalog =
+        std::make_shared<skillset_catalog>(std::vector{repository.path() / "skillsets"}, repository.path() / "host");
+    start();
+    loaded = begin_load("m");
+    await([&] { return std::filesystem::exists(started); });
+  }
+
+  /// Long before the host's time to say hello is over.
+  error load_ended() {
+    EXPECT_EQ(loaded.wait_for(std::chrono::seconds{20}), std::future_status::ready);
+    return loaded.get().error();
+  }
+
+  const std::filesystem::path started = repository.path() / "started";
+  std::future<expected<void>> loaded;
+};
+
+TEST_F(silent_host_test, unloading_gives_up_what_a_load_asks_a_host) {
+  auto unloaded = begin_unload("m");
+  EXPECT_EQ(load_ended().code, status_code::cancelled);
+  EXPECT_EQ(unloaded.get().error().code, status_code::not_found) << "there is no model yet";
+}
+
+TEST_F(silent_host_test, a_node_that_stops_gives_up_what_a_load_asks_a_host) {
+  auto stopped = std::async(std::launch::async, [this] { stop(); });
+  EXPECT_EQ(load_ended().code, status_code::unavailable);
+  EXPECT_EQ(stopped.wait_for(std::chrono::seconds{20}), std::future_status::ready);
+}
+
 TEST_F(model_repository_test, a_load_waits_for_the_unload_before_it) {
   write("m");
   start({"m"});

@@ -36,9 +36,10 @@ expected<skillset_file> skillset_catalog::locate(const std::string& name) const 
   return make_error(status_code::not_found, "there is no skillset '" + name + "'");
 }
 
-expected<std::shared_ptr<skillset>> skillset_catalog::find(const skillset_file& what, isolation_kind isolation) {
+expected<std::shared_ptr<skillset>> skillset_catalog::find(const skillset_file& what, isolation_kind isolation,
+                                                           const cancel_token& token) {
   if (isolation == isolation_kind::process)
-    return hosted_.find(what, {});
+    return hosted_.find(what, token);
   if (what.kind == skillset_kind::program)
     return make_error(status_code::invalid_argument,
                       "skillset '" + what.name + "' is a program, which runs in processes of its own alone",

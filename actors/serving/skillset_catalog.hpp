@@ -57,8 +57,9 @@ class skillset_catalog {
   /// The skillset itself; blocking when it is wanted for the first time. In a thread, a shared object is opened, and
   /// stays so until the program ends: the errors of `open_plugin` when that can't be done, and FAILED_PRECONDITION
   /// once another file has its place; a program is INVALID_ARGUMENT. For processes nothing is opened here, one of them
-  /// says what the skillset is: see `hosted_catalog::find`.
-  expected<std::shared_ptr<skillset>> find(const skillset_file& what, isolation_kind isolation);
+  /// says what the skillset is, until `token` is cancelled: see `hosted_catalog::find`.
+  expected<std::shared_ptr<skillset>> find(const skillset_file& what, isolation_kind isolation,
+                                           const cancel_token& token = {});
 
   /// All there are, by their names, and those of one name in the order of preference. Asks a host process for each file
   /// that isn't known as it is now: blocking, for as long as these need to start, or until `token` is cancelled. What

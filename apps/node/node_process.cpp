@@ -118,7 +118,9 @@ int node_process::run() {
   const auto catalog = std::make_shared<skillset_catalog>(std::move(folders), host_program());
   catalog->add(make_identity_skillset());
   catalog->add(make_triton_examples_skillset());
-  auto models = read_model_repository(config_.models, *catalog);
+  auto models = read_model_repository(config_.models, *catalog, all.token());
+  if (all.token().cancelled())
+    return log_stopped();
   if (!models)
     return fail(models.error(), models.error().code == status_code::not_found ? exit_missing : exit_configuration);
   if (!ready_file_.empty())
@@ -131,10 +133,16 @@ int node_process::run() {
     // The actors still run, and the system would wait for them for ever.
     std::_Exit(fail(make_error(status_code::internal, e.what()), exit_internal));
   }
-  log_event(spdlog::level::info, "node stopped", {{"exit_code", code_}});
+  log_stopped();
   // Work that ignores its cancellation holds a pool thread; nothing in this process can end it but the exit.
   if (stuck_)
     std::_Exit(code_);
+  return code_;
+}
+
+/// The exit code.
+int node_process::log_stopped() const {
+  log_event(spdlog::level::info, "node stopped", {{"exit_code", code_}});
   return code_;
 }
 

@@ -57,6 +57,7 @@ class node_process {
   void on_signal();
   void on_failed(const error& e);
   void on_down(const error& reason);
+  int log_stopped() const;
   void stop();
   void skip_drain(const error& why);
   void bound_stop(std::chrono::milliseconds drain);

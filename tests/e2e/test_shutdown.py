@@ -148,6 +148,19 @@ def test_a_node_that_is_still_loading_stops_too(make_node, minilm, number):
     assert [line for line in node.log.lines if line.startswith("troupe-node: ")] == []
 
 
+@BOTH
+def test_a_node_that_still_asks_what_a_skillset_is_stops_too(make_node, number):
+    node = make_node({"silent": 'skillset = "silent"\n'},
+                     settings='[models]\npath = "models"\n[skillsets]\npaths = ["plugins"]\n')
+    (node.folder / "plugins").mkdir()
+    (node.folder / "plugins/silent.toml").write_text('command = ["sleep", "1000"]\n')
+    node.start()
+    node.log.wait_for("host started")
+    node.signal(number)
+    assert node.wait() == 0
+    assert [line for line in node.log.lines if line.startswith("troupe-node: ")] == []
+
+
 def test_the_port_is_free_as_soon_as_the_node_has_ended(make_node):
     first = make_node().start().wait_ready()
     assert first.stop() == 0

@@ -88,6 +88,9 @@ class host_connection::conversation {
   /// The host is told to end early when it is interrupted, or one of its requests is cancelled.
   void pause_when_interrupted() { pausable_ = true; }
 
+  /// The host has nothing under way that it could end in order.
+  void leave_when_cancelled() { patience_ = milliseconds{0}; }
+
   /// The request of that number is not wanted any more.
   void take_back(std::uint32_t number) {
     wire::ToHost one;
@@ -107,9 +110,7 @@ class host_connection::conversation {
     auto last = steady_clock::now();
     for (;;) {
       tell_cancellations();
-      const auto deadline = cancelled_at_       ? *cancelled_at_ + with_.limits_.cancel
-                            : most.count() != 0 ? last + most
-                                                : no_deadline;
+      const auto deadline = cancelled_at_ ? *cancelled_at_ + patience_ : most.count() != 0 ? last + most : no_deadline;
       if (steady_clock::now() >= deadline)
         return too_late(most);
       if (auto sent = with_.outgoing_.send_some(with_.process_->socket()); !sent)
@@ -197,6 +198,7 @@ class host_connection::conversation {
   host_connection& with_;
   const cancel_token token_;
   std::vector<watched> items_;
+  milliseconds patience_ = with_.limits_.cancel;  // with what was cancelled
   bool pausable_ = false;
   bool paused_ = false;
   std::optional<steady_clock::time_point> cancelled_at_;
@@ -285,6 +287,7 @@ expected<std::unique_ptr<host_connection>> host_connection::start(const host_com
     return process.error();
   std::unique_ptr<host_connection> made{new host_connection{*std::move(process), limits, token.clock()}};
   conversation talk{*made, token};
+  talk.leave_when_cancelled();
   const auto heard = talk.talk(
       [&](const std::shared_ptr<wire::FromHost>& said) -> expected<bool> {
         if (!said->has_hello())
