@@ -35,6 +35,7 @@ class host_steps_test : public testing::Test {
     EXPECT_EQ(node.load().loaded().capacity(), 2u);
   }
   ~host_steps_test() override {
+    pause();  // whoever hears that knows what the test has read of the engine, which a closed socket tells nobody
     sockets_.close_end(0);
     if (served_.valid())
       served_.get();
