@@ -155,9 +155,12 @@ def test_a_node_that_still_asks_what_a_skillset_is_stops_too(make_node, number):
     (node.folder / "plugins").mkdir()
     (node.folder / "plugins/silent.toml").write_text('command = ["sleep", "1000"]\n')
     node.start()
-    node.log.wait_for("host started")
+    [asked] = node.log.wait_for("host started")
     node.signal(number)
     assert node.wait() == 0
+    [ended] = node.log.wait_for("node stopped")
+    # A host has thirty seconds to say what it is.
+    assert (datetime.fromisoformat(ended["time"]) - datetime.fromisoformat(asked["time"])).total_seconds() < 20
     assert [line for line in node.log.lines if line.startswith("troupe-node: ")] == []
 
 
