@@ -109,34 +109,28 @@ void clock::fire_due(std::unique_lock<std::mutex>& lock, steady_clock::time_poin
 
 namespace {
 
+/// Goes on until the process is gone: threads that nobody waits for, such as those of abandoned work, may look at it
+/// while what is static is destroyed. Its own thread touches nothing but the clock and the timers, which their owners
+/// disarm.
 class machine_clock final : public clock {
  public:
-  ~machine_clock() override {
-    {
-      const std::lock_guard lock{mutex_};
-      stopped_ = true;
-    }
-    changed_.notify_all();
-  }
-
   steady_clock::time_point now() const noexcept override { return steady_clock::now(); }
 
  private:
   void rearmed() noexcept override {
-    if (thread_.joinable())
-      changed_.notify_one();
-    else if (timers_.size() > 0)
-      thread_ = std::jthread{[this] { run(); }};
+    if (!has_thread_) {
+      std::thread{[this] { run(); }}.detach();
+      has_thread_ = true;
+    }
+    changed_.notify_one();
   }
 
-  void run() {
+  [[noreturn]] void run() {
     pthread_setname_np(pthread_self(), "timers");
     std::unique_lock lock{mutex_};
     for (;;) {
       // The lock is let go of while a timer fires, and much can be told meanwhile.
       fire_due(lock, steady_clock::now());
-      if (stopped_)
-        return;
       if (timers_.next() == no_deadline)
         changed_.wait(lock);
       else
@@ -145,14 +139,13 @@ class machine_clock final : public clock {
   }
 
   std::condition_variable changed_;
-  bool stopped_ = false;
-  std::jthread thread_;  // last: joined before the rest goes
+  bool has_thread_ = false;
 };
 
 }  // namespace
 
 clock& real_clock() {
-  static machine_clock instance;
+  static auto& instance = *new machine_clock;
   return instance;
 }
 

@@ -100,7 +100,7 @@ class clock {
   std::condition_variable fired_;
 };
 
-/// The machine's steady clock. Its timers are woken by one thread, which starts with the first of them.
+/// The machine's steady clock, which is never destroyed. One thread wakes its timers, from the first of them on.
 clock& real_clock();
 
 }  // namespace troupe

@@ -194,7 +194,7 @@ void end_while_a_timer_fires() {
     }
     event firing;
   };
-  static slow timer;
+  static auto& timer = *new slow;  // which is not taken back before the program ends
   ::alarm(20);
   real_clock().arm(timer, steady_clock::now());
   static_cast<void>(wait(timer.firing.wait(), {}));
@@ -204,6 +204,36 @@ void end_while_a_timer_fires() {
 TEST(real_clock, ends_with_the_program_also_while_a_timer_fires) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(end_while_a_timer_fires(), testing::ExitedWithCode(0), "");
+}
+
+void wait_for_a_timer() {
+  event fired;
+  alarm soon{[fired]() mutable { fired.set(); }};
+  real_clock().arm(soon, real_clock().now() + 1ms);
+  static_cast<void>(wait(fired.wait(), {}));
+  real_clock().disarm(soon);
+}
+
+/// A program that ends while a thread that nobody waits for uses the clock, as does what was made before the clock and
+/// is therefore destroyed after whatever was made later.
+void end_while_the_clock_is_used() {
+  struct made_first {
+    ~made_first() { wait_for_a_timer(); }
+  };
+  ::alarm(20);
+  static const made_first last;
+  event begun;
+  std::thread{[begun]() mutable {
+    for (;; begun.set())
+      wait_for_a_timer();
+  }}.detach();
+  static_cast<void>(wait(begun.wait(), {}));
+  std::exit(0);
+}
+
+TEST(real_clock, is_there_until_the_program_has_ended) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(end_while_the_clock_is_used(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
