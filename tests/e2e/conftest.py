@@ -14,6 +14,7 @@ IDENTITY = 'skillset = "identity"\n'
 
 def pytest_addoption(parser):
     parser.addoption("--build", type=pathlib.Path, required=True, help="the build folder with bin/troupe-node")
+    parser.addoption("--sanitized", action="store_true", help="the build is one with sanitizers")
     parser.addoption("--minilm", type=pathlib.Path, help="the folder of the demo model that embeds texts, and its files")
     parser.addoption("--smollm2", type=pathlib.Path, help="the folder of the one that generates text")
 
@@ -21,6 +22,12 @@ def pytest_addoption(parser):
 @pytest.fixture(scope="session")
 def program(request):
     return request.config.getoption("build").resolve() / "bin" / "troupe-node"
+
+
+@pytest.fixture(scope="session")
+def sanitized(request):
+    """Whether what the node's memory does is a sanitizer's doing, which keeps what was freed and shadows the rest."""
+    return request.config.getoption("sanitized")
 
 
 @pytest.fixture(scope="session")

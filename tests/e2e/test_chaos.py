@@ -79,7 +79,7 @@ def make_chaos_node(make_node):
     return make_node(MODELS, log_level="warning").start().wait_ready()
 
 
-def test_fifty_clients_that_behave_badly_leave_nothing_behind(node, troupe):
+def test_fifty_clients_that_behave_badly_leave_nothing_behind(node, troupe, sanitized):
     run_clients(node, 5)  # until then memory grows to what it takes
     before = memory_of(node)
     reports, killed = run_clients(node, SECONDS)
@@ -106,7 +106,7 @@ def test_fifty_clients_that_behave_badly_leave_nothing_behind(node, troupe):
             ("troupe_request_seconds", "troupe_queue_expired_total", "troupe_queue_withdrawn_total"))
     with triton.InferenceServerClient(node.address) as client:
         assert client.infer("identity", numbers(7)).as_numpy("output").tolist() == [7]
-    assert memory_of(node) - before < 16 << 20
+    assert sanitized or memory_of(node) - before < 16 << 20
     assert node.process.poll() is None
     node.signal(signal.SIGTERM)
     assert node.wait() == 0

@@ -51,22 +51,26 @@ def measure(node, model, inputs, cycles, settling):
     return slopes
 
 
+def too_steep(slopes, most, sanitized):
+    return [what for what, value in slopes.items() if value >= most[what] and not (sanitized and what == "bytes")]
+
+
 @pytest.mark.parametrize("isolation", ["thread", "process"])
-def test_two_hundred_cycles_add_nothing(make_node, isolation):
+def test_two_hundred_cycles_add_nothing(make_node, isolation, sanitized):
     models = {"identity": f'skillset = "identity"\nisolation = "{isolation}"\n{NOT_VITAL}'}
     node = make_node(models, log_level="warning").start().wait_ready()
     slopes = measure(node, "identity", numbers(1), CYCLES, SETTLING)
-    assert all(slopes[what] < most for what, most in MOST.items()), slopes
+    assert not too_steep(slopes, MOST, sanitized), slopes
     assert node.stop() == 0
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
-def test_nor_do_some_of_a_model_with_an_engine(make_node, minilm, isolation):
+def test_nor_do_some_of_a_model_with_an_engine(make_node, minilm, isolation, sanitized):
     node = make_node({"healthy": 'skillset = "identity"\n'}, log_level="warning").start().wait_ready()
     files = [file for file in minilm.iterdir() if file.name != "model.toml"]
     text = (minilm / "model.toml").read_text().replace("instances = 2", f'isolation = "{isolation}"\n{NOT_VITAL}')
     node.write_model("minilm", text, files)
     slopes = measure(node, "minilm", texts("The actors take a bow."), 20, 5)
     # Its weights are 90 MB; what its engine has given back, the allocator may keep for a while.
-    assert slopes["bytes"] < 20 << 20 and all(slopes[what] < 0.5 for what in ("descriptors", "threads")), slopes
+    assert not too_steep(slopes, {"bytes": 20 << 20, "descriptors": 0.5, "threads": 0.5}, sanitized), slopes
     assert node.stop() == 0

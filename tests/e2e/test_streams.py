@@ -127,7 +127,7 @@ def test_the_deadline_of_a_stream_ends_it(node, stub):
     assert node.log.wait_for("request", id="late")[0]["code"] in ("DEADLINE_EXCEEDED", "CANCELLED")
 
 
-def test_a_slow_reader_holds_up_its_own_requests_and_gets_all_answers(make_node):
+def test_a_slow_reader_holds_up_its_own_requests_and_gets_all_answers(make_node, sanitized):
     node = make_node(MODELS).start().wait_ready()
     before = peak_memory(node)
     with stub_of(node.address) as stub:
@@ -137,7 +137,7 @@ def test_a_slow_reader_holds_up_its_own_requests_and_gets_all_answers(make_node)
         # Others are served meanwhile.
         assert stub.ModelInfer(slow_request(1)).outputs[0].shape == [2]
         assert sum(len(answer.infer_response.raw_output_contents[0]) for answer in answers) == 300 * MIB
-    assert peak_memory(node) - before < 200 * MIB
+    assert sanitized or peak_memory(node) - before < 200 * MIB
     assert node.stop() == 0
 
 
