@@ -28,7 +28,8 @@ grace = "300ms"
 """
 BOUNDED = "memory_mib = 256\n"
 HASTY = f'[host]\nsilence = "1s"\n{BOUNDED}open_files = 64\n'
-MODELS = {"unruly": UNRULY + HASTY, "patient": UNRULY, "healthy": 'skillset = "identity"\n'}
+PATIENT = '[host]\nsilence = "5m"\n'  # ThreadSanitizer needs a minute for a gigabyte of words
+MODELS = {"unruly": UNRULY + HASTY, "patient": UNRULY + PATIENT, "healthy": 'skillset = "identity"\n'}
 
 
 def link_or_copy(file, to):
