@@ -93,6 +93,14 @@ class wait_queue {
     return who;
   }
 
+  /// Takes out the one who came last; null when nobody waits.
+  waiter* pop_back() noexcept {
+    auto* who = last_;
+    if (who)
+      erase(*who);
+    return who;
+  }
+
   bool empty() const noexcept { return first_ == nullptr; }
   std::size_t size() const noexcept { return size_; }
 

@@ -387,8 +387,10 @@ class request_queue::core final : public std::enable_shared_from_this<core>, pri
   }
 
   void tell_worker(steady_clock::time_point now, told_by how, wake_list& woken) {
-    if (!idle_.empty() && is_ready(now))
-      complete(static_cast<pending<told_by>&>(*idle_.pop_front()), expected<told_by>{how}, woken);
+    if (idle_.empty() || !is_ready(now))
+      return;
+    auto& worker = *(places_ > 0 ? idle_.pop_front() : idle_.pop_back());
+    complete(static_cast<pending<told_by>&>(worker), expected<told_by>{how}, woken);
   }
 
   /// Has the clock call when something is due next. A call that comes too early looks again, so that a timer is set

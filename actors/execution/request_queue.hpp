@@ -33,7 +33,9 @@ struct queue_options {
 /// **Batching.** A batch is the first in this order, and those that fit to it. It is ready when there is anything, or
 /// with a `max_delay` when it is full or its first member has waited so long. Right after a batch it waits for a moment
 /// for those who were answered, while these usually come again (see `anticipation`), and workers that are idle then
-/// share what has come. What is cancelled never gets into one, and what ran before is one by itself.
+/// share what has come. What is cancelled never gets into one, and what ran before is one by itself. Of several idle
+/// workers the one that worked last is told, because what it needs is still in the caches; of those with places the one
+/// that waits longest, so that they share.
 class request_queue {
  public:
   using batch = std::vector<std::shared_ptr<queued_work>>;

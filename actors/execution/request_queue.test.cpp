@@ -229,7 +229,7 @@ TEST_F(queue_test, workers_who_are_idle_share_what_waits) {
   options.batch = {.items = 8};
   options.workers = 2;
   options.max_delay = 1ms;
-  waiting_worker first{queue()}, second{queue()};
+  waiting_worker second{queue()}, first{queue()};
   for (const char name : {'a', 'b', 'c', 'd', 'e'})
     submit(name);
   time.advance(1ms);
@@ -242,7 +242,7 @@ TEST_F(queue_test, workers_who_are_idle_share_what_waits) {
 TEST_F(queue_test, workers_who_take_turns_share_nothing) {
   options.batch = {.items = 8};
   options.max_delay = 1ms;
-  waiting_worker first{queue()}, second{queue()};
+  waiting_worker second{queue()}, first{queue()};
   for (const char name : {'a', 'b', 'c'})
     submit(name);
   time.advance(1ms);
@@ -250,8 +250,30 @@ TEST_F(queue_test, workers_who_take_turns_share_nothing) {
   EXPECT_EQ(take(), "abc") << "there is a place for one only";
 }
 
-TEST_F(queue_test, tells_one_worker_a_batch) {
+TEST_F(queue_test, tells_the_worker_that_worked_last) {
+  waiting_worker rested{queue()};
+  for (int i = 0; i != 3; ++i) {
+    waiting_worker warm{queue()};
+    submit('a');
+    EXPECT_TRUE(warm.told);
+    EXPECT_EQ(take(), "a");
+  }
+  EXPECT_FALSE(rested.told);
+}
+
+TEST_F(queue_test, tells_the_worker_with_places_that_waits_longest) {
+  queue().add_places(4);
   waiting_worker first{queue()}, second{queue()};
+  submit('a');
+  EXPECT_TRUE(first.told && !second.told);
+  EXPECT_EQ(take(), "a");
+  waiting_worker again{queue()};
+  submit('b');
+  EXPECT_TRUE(second.told && !again.told);
+}
+
+TEST_F(queue_test, tells_one_worker_a_batch) {
+  waiting_worker second{queue()}, first{queue()};
   EXPECT_TRUE(first.begun && second.begun);
   submit('a');
   EXPECT_EQ(first.told, request_queue::told_by::bringer);
@@ -265,7 +287,7 @@ TEST_F(queue_test, tells_one_worker_a_batch) {
 TEST_F(queue_test, a_worker_that_leaves_something_has_another_one_told) {
   options.batch = {.items = 8};
   options.max_delay = 10ms;
-  waiting_worker first{queue()}, second{queue()};
+  waiting_worker second{queue()}, first{queue()};
   submit('a', {1, 10});
   submit('b', {1, 200});
   time.advance(10ms);
@@ -277,7 +299,7 @@ TEST_F(queue_test, a_worker_that_leaves_something_has_another_one_told) {
 }
 
 TEST_F(queue_test, a_worker_that_does_not_take_passes_it_on) {
-  waiting_worker first{queue()}, second{queue()};
+  waiting_worker second{queue()}, first{queue()};
   submit('a');
   ASSERT_TRUE(first.told);
   queue().pass_on();
