@@ -29,7 +29,7 @@ class private_node {
 
   const std::string& address() const noexcept { return address_; }
 
-  /// That all of its threads have had so far, user and system.
+  /// That it and its host processes have had so far, user and system, those included that have ended.
   std::chrono::nanoseconds cpu_time() const;
 
  private:

@@ -36,7 +36,7 @@ constexpr const char* sample_text = "The actors take a bow, and the audience ris
 struct measurement {
   tuning with;
   loop_result load;
-  double cpu_ms = 0;  ///< of the node, a request
+  double cpu_ms = 0;  ///< of the node and its hosts, a request
 };
 
 double throughput(const measurement& of) {

@@ -441,13 +441,22 @@ def test_a_refused_plug_in_is_its_models_matter_alone(make_python_node):
 
 
 def test_a_model_of_a_plug_in_can_be_tuned(make_python_node, troupe):
-    files = make_python_node().folder
+    node = make_python_node()
+    files = node.folder
+    busy_ms = 20
+    write_skillset(node, SKILLS.replace("        def numbers", f'''
+        end = time.thread_time() + {busy_ms / 1000}
+        while time.thread_time() < end:
+            pass
+        def numbers''', 1))
     words = ["tune", "models/skills", "--input", "in=[1, 2]", "--seconds", "50ms", "--in-flight", "2", "--json"]
     done = troupe(*words, cwd=files)
     assert done.returncode != 0 and "there is no skillset 'skills'" in done.stderr
     done = troupe(*words, "--skillsets", "plugins", cwd=files)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[0])["as_it_is"]["instances"] == 1
+    as_it_is = json.loads(done.stdout.splitlines()[0])["as_it_is"]
+    assert as_it_is["instances"] == 1
+    assert as_it_is["cpu_ms"] >= busy_ms, "hosts count, too"
 
 
 @pytest.mark.parametrize("toml, words", [
