@@ -7,6 +7,7 @@ import sys
 from node import Goal, Node, copy_model, call
 
 IN_FLIGHT = [1, 8, 32]
+BATCHES = [1, 4, 8, 16, 32]  # 4 and 16 are what two instances make of 8 and 32 in flight
 PADDED = [16, 32]  # what two workers make of 32 in flight, or one
 SIDES = {"engine": "engine, batches of", "padded": "padded, batches of", "node": "node, in flight"}
 CPU_GOAL, THROUGHPUT_GOAL, PADDING_GOAL = 1.05, 0.95, 3
@@ -14,7 +15,7 @@ CPU_GOAL, THROUGHPUT_GOAL, PADDING_GOAL = 1.05, 0.95, 3
 
 def measure(given):
     """{texts: {"node": {in flight: [a result a round]}, "engine": {batch: […]}, "padded": {batch: […]}}}"""
-    results = {name: {"node": {n: [] for n in IN_FLIGHT}, "engine": {n: [] for n in IN_FLIGHT}, "padded": {}}
+    results = {name: {"node": {n: [] for n in IN_FLIGHT}, "engine": {n: [] for n in BATCHES}, "padded": {}}
                for name in given.texts}
     results["mixed"]["padded"] = {n: [] for n in PADDED}
     folder = given.folder / "efficiency"
@@ -25,8 +26,9 @@ def measure(given):
     with Node(given.build, folder) as node:
         for number in range(given.rounds):
             for name, file in given.texts.items():
-                for n in IN_FLIGHT:
+                for n in BATCHES:
                     results[name]["engine"][n].append(engine(given, given.model, file, n))
+                for n in IN_FLIGHT:
                     results[name]["node"][n].append(load(given, node, file, n))
                 for n in results[name]["padded"]:
                     results[name]["padded"][n].append(engine(given, padded, file, n, "padded"))
@@ -55,11 +57,12 @@ def show(results):
         cpu_of = {n: statistics.median(r["cpu_us"] for r in rounds) for n, rounds in sides["engine"].items()}
         best = sides["engine"][min(cpu_of, key=cpu_of.get)]
         print(f"\n{name} texts; the engine is at its best with batches of {min(cpu_of, key=cpu_of.get)}")
-        print(f"{'':27}{'sentences/s':>12}{'CPU ms':>9}{'/ best':>8}")
+        print(f"{'':27}{'sentences/s':>12}{'/ best':>8}{'CPU ms':>9}{'/ best':>8}")
         for side, words in SIDES.items():
             for n, rounds in sides[side].items():
                 speed, cpu = (statistics.median(r[f] for r in rounds) for f in ("requests_per_s", "cpu_us"))
-                print(f"{f'{words} {n}':27}{speed:>12.1f}{cpu / 1000:>9.2f}{ratio(rounds, best, 'cpu_us'):>8.2f}")
+                print(f"{f'{words} {n}':27}{speed:>12.1f}{ratio(rounds, best, 'requests_per_s'):>8.2f}"
+                      f"{cpu / 1000:>9.2f}{ratio(rounds, best, 'cpu_us'):>8.2f}")
         for n in (8, 32):
             cpu, speed = (ratio(sides["node"][n], best, f) for f in ("cpu_us", "requests_per_s"))
             goals += [Goal(f"{name}, {n} in flight: CPU ≤ {CPU_GOAL}x of the engine's best", f"{cpu:.2f}",
