@@ -61,7 +61,8 @@ inline inference_request request_of(std::span<const std::string> texts) {
 inline std::vector<float> numbers_of(const inference_response& response) {
   const auto bytes = response.outputs.front().data.bytes();
   std::vector<float> numbers(bytes.size() / sizeof(float));
-  std::memcpy(numbers.data(), bytes.data(), bytes.size());
+  if (!numbers.empty())
+    std::memcpy(numbers.data(), bytes.data(), bytes.size());
   return numbers;
 }
 
