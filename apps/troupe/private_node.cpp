@@ -2,6 +2,7 @@
 
 #include "actors/concurrency/sleep.hpp"
 #include "actors/concurrency/wait.hpp"
+#include "apps/troupe/process_time.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -13,7 +14,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <limits>
 #include <system_error>
@@ -54,23 +54,10 @@ std::string to_toml(const std::vector<std::string>& folders) {
   return result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::filesystem::path files_of(pid_t process) {
-  return "/proc/" + std::to_string(process);
-}
-
-/// Nothing for a process that is gone.
-std::chrono::nanoseconds cpu_time_of(pid_t process) {
-  clockid_t clock{};
-  timespec time{};
-  if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &time) != 0)
-    return {};
-  return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
-}
-
 /// Of those that the process has waited for, to the clock tick: `cutime` and `cstime` of proc(5).
 std::chrono::nanoseconds cpu_time_of_ended_children(pid_t process) {
   constexpr int fields_before = 13;  // from the state, which follows the name in parentheses
-  std::ifstream file{files_of(process) / "stat"};
+  std::ifstream file{"/proc/" + std::to_string(process) + "/stat"};
   file.ignore(std::numeric_limits<std::streamsize>::max(), ')');
   std::string other;
   for (int i = 0; i != fields_before; ++i)
@@ -79,17 +66,6 @@ std::chrono::nanoseconds cpu_time_of_ended_children(pid_t process) {
   std::int64_t system = 0;
   file >> user >> system;
   return (user + system) * std::chrono::nanoseconds{std::chrono::seconds{1}} / sysconf(_SC_CLK_TCK);
-}
-
-std::vector<pid_t> children_of(pid_t process) {
-  std::vector<pid_t> children;
-  std::error_code gone;
-  for (const auto& thread : std::filesystem::directory_iterator{files_of(process) / "task", gone}) {
-    std::ifstream file{thread.path() / "children"};
-    for (pid_t child = 0; file >> child;)
-      children.push_back(child);
-  }
-  return children;
 }
 
 }  // namespace
@@ -162,9 +138,10 @@ expected<void> private_node::await_ready(const cancel_token& token) {
 }
 
 std::chrono::nanoseconds private_node::cpu_time() const {
-  auto sum = cpu_time_of(process_) + cpu_time_of_ended_children(process_);
+  constexpr std::chrono::nanoseconds none{};
+  auto sum = cpu_time_of(process_).value_or(none) + cpu_time_of_ended_children(process_);
   for (const auto child : children_of(process_))
-    sum += cpu_time_of(child);
+    sum += cpu_time_of(child).value_or(none);
   return sum;
 }
 

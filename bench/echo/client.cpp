@@ -1,12 +1,11 @@
 #include "bench/echo/client.hpp"
 
-#include <time.h>
+#include "apps/troupe/process_time.hpp"
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <stdexcept>
 
 #include <grpcpp/grpcpp.h>
@@ -18,23 +17,11 @@ using inference::ModelInferRequest;
 namespace {
 
 double own_cpu_seconds(pid_t process) {
-  clockid_t clock;
-  timespec now{};
-  if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &now) != 0) {
+  const auto time = cpu_time_of(process);
+  if (!time) {
     throw std::runtime_error("cannot read the CPU time of process " + std::to_string(process));
   }
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-std::vector<pid_t> children_of(pid_t process) {
-  std::vector<pid_t> result;
-  for (const auto& thread : std::filesystem::directory_iterator{"/proc/" + std::to_string(process) + "/task"}) {
-    std::ifstream children{thread.path() / "children"};
-    for (pid_t child = 0; children >> child;) {
-      result.push_back(child);
-    }
-  }
-  return result;
+  return std::chrono::duration<double>{*time}.count();
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Asks an HTTP server over and over, each connection as soon as it has its answer, and prints what that took as JSON.
 // Ends with 1 when an answer is not what was sent.
 
+#include "apps/troupe/process_time.hpp"
+
 #include <getopt.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -15,7 +17,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <string>
 #include <vector>
 
@@ -72,11 +73,7 @@ asio::awaitable<void> ask(run& all, tcp::endpoint to) {
 
 /// CPU time of a process, in microseconds.
 double cpu_us(pid_t process) {
-  clockid_t clock{};
-  timespec time{};
-  if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &time) != 0)
-    return 0;
-  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
+  return duration<double, std::micro>{troupe::cpu_time_of(process).value_or(nanoseconds{})}.count();
 }
 
 asio::awaitable<void> measure(run& all) {

@@ -3,10 +3,10 @@
 
 #include "actors/serving/model_folder.hpp"
 #include "actors/serving/skillset_catalog.hpp"
+#include "apps/troupe/process_time.hpp"
 #include "skillsets/identity/identity.hpp"
 #include "skillsets/sdk/run_one.hpp"
 
-#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -47,24 +47,12 @@ class checked_item final : public work_item {
   const inference_request& request_;
 };
 
-double seconds(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
 /// CPU time of this process and of those that its threads have started.
 double cpu_seconds() {
-  double sum = seconds(CLOCK_PROCESS_CPUTIME_ID);
-  for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task"}) {
-    std::ifstream children{task.path() / "children"};
-    for (pid_t child; children >> child;) {
-      clockid_t clock;
-      if (clock_getcpuclockid(child, &clock) == 0)
-        sum += seconds(clock);
-    }
-  }
-  return sum;
+  auto sum = cpu_time_of(getpid()).value();
+  for (const auto child : children_of(getpid()))
+    sum += cpu_time_of(child).value_or(std::chrono::nanoseconds{});
+  return std::chrono::duration<double>{sum}.count();
 }
 
 /// An instance that works in one isolation, and what it took.
